@@ -178,12 +178,21 @@ def trainer_settings(students: str | None, base: str | None, device: str | None)
     if students is None:
         return settings_from(TrainerSettings, lora=lora)
     kinds = tuple(kind.strip() for kind in students.split(",") if kind.strip())
-    known = ("cache", "classifier", "extractor", "lora", "few_shot")
+    known = ("cache", "decision", "classifier", "extractor", "lora", "few_shot", "prompt_optimised", "api_fine_tune")
     if not kinds or not set(kinds) <= set(known):
         raise ConfigurationError(f"--students must name some of {', '.join(known)}, got {students!r}")
     if "lora" in kinds and lora.base is None:
         raise ConfigurationError("LoRA students need a base model: give --base FOLDER, or set UNDERSTUDIES_LORA_BASE")
-    return settings_from(TrainerSettings, lora=lora, kinds=kinds)
+    settings = settings_from(TrainerSettings, lora=lora, kinds=kinds)
+    named = {
+        "decision": (settings.decision_endpoint, "UNDERSTUDIES_TRAINER_DECISION_ENDPOINT"),
+        "prompt_optimised": (settings.prompts.endpoint, "UNDERSTUDIES_PROMPTS_ENDPOINT"),
+        "api_fine_tune": (settings.fine_tuning.endpoint, "UNDERSTUDIES_FINE_TUNING_ENDPOINT"),
+    }
+    for kind, (endpoint, variable) in named.items():
+        if kind in kinds and endpoint is None:
+            raise ConfigurationError(f"{kind} students need an endpoint: set {variable}")
+    return settings
 
 
 def parse_price(text: str | None) -> Decimal | None:

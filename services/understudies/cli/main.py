@@ -9,6 +9,8 @@ from understudies.cli.demo import demo
 from understudies.cli.dlq import dlq
 from understudies.cli.erase import EPILOG as ERASE_EXAMPLES
 from understudies.cli.erase import erase
+from understudies.cli.export import EPILOG as EXPORT_EXAMPLES
+from understudies.cli.export import export
 from understudies.cli.import_calls import EPILOG as IMPORT_EXAMPLES
 from understudies.cli.import_calls import import_calls
 from understudies.cli.keys import keys
@@ -36,6 +38,7 @@ app.command(epilog=BACKTEST_EXAMPLES)(backtest)
 app.command()(demo)
 app.command(epilog=UP_EXAMPLES)(up)
 app.command("import", epilog=IMPORT_EXAMPLES)(import_calls)
+app.command(epilog=EXPORT_EXAMPLES)(export)
 app.command(epilog=STATUS_EXAMPLES)(status)
 app.command(epilog=BACKUP_EPILOG)(backup)
 app.command(epilog=RESTORE_EPILOG)(restore)

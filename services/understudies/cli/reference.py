@@ -37,7 +37,9 @@ from understudies.status.settings import StatusSettings
 from understudies.students.artifact import Consent
 from understudies.students.endpoint.settings import Endpoint
 from understudies.students.lora.settings import LoraServingSettings
+from understudies.trainer.fine_tuning.settings import FineTuningSettings
 from understudies.trainer.lora.settings import LoraTrainingSettings
+from understudies.trainer.prompts.settings import PromptSettings
 from understudies.trainer.settings import TrainerSettings
 from understudies.warm_start.settings import ImportSettings
 
@@ -64,6 +66,16 @@ SETTINGS: Final[Sequence[tuple[str, str, type[BaseSettings]]]] = (
         "LoRA serving",
         "The engine that serves LoRA students; router and evaluator. See [lora.md](lora.md).",
         LoraServingSettings,
+    ),
+    (
+        "Fine-tuning",
+        "Students trained by a provider's API; the trainer. See [students.md](students.md).",
+        FineTuningSettings,
+    ),
+    (
+        "Prompt optimisation",
+        "Prompts that are optimised for another model; the trainer. See [students.md](students.md).",
+        PromptSettings,
     ),
     ("Budget", "The budget service: when a student pays for itself, and its ramp.", BudgetSettings),
     ("Bus", "Kafka; all services.", BusSettings),
@@ -93,8 +105,10 @@ NESTED_SETTINGS: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (
     (
         "Endpoints",
         "UNDERSTUDIES_ENDPOINTS__NAME__",
-        "OpenAI-compatible endpoints for `few_shot` students; `NAME` is any name; use it in lower case in "
-        "`UNDERSTUDIES_TRAINER_FEW_SHOT_ENDPOINT`.",
+        "OpenAI-compatible endpoints for `few_shot`, `prompt_optimised` and `api_fine_tune` students, and decision "
+        "APIs for `decision` students; `NAME` is any name; use it in lower case in "
+        "`UNDERSTUDIES_TRAINER_FEW_SHOT_ENDPOINT`, `UNDERSTUDIES_PROMPTS_ENDPOINT`, "
+        "`UNDERSTUDIES_FINE_TUNING_ENDPOINT` or `UNDERSTUDIES_TRAINER_DECISION_ENDPOINT`.",
         Endpoint,
     ),
 )

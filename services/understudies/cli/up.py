@@ -117,7 +117,7 @@ async def _run(
             bus=bus,
             store_url=store,
             pages=lambda platform, publish: platform_pages(platform, access, rules.current, publish),
-            operations=lambda sink, stage, eraser: create_operations(sink, stage, eraser, access),
+            operations=lambda sink, stage, eraser, read: create_operations(sink, stage, eraser, read, access),
             notices=settings_from(NoticeSettings),
         )
     )

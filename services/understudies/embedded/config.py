@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from understudies.budget.settings import BudgetSettings
+from understudies.datasets.dataset import Example
 from understudies.erasure.erasure import Eraser
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.events import NewId, new_id
@@ -54,7 +55,13 @@ class PlatformConfig:
     observer: ObserverSettings = field(default_factory=partial(settings_from, ObserverSettings))
     extra_services: Sequence[Service] = ()
     pages: Callable[["Platform", PublishDecision], Mapping[str, AdminHandler]] | None = None
-    operations: Callable[[CallSink, Callable[[], Awaitable[Path]], Eraser], Mapping[str, AdminHandler]] | None = None
+    operations: (
+        Callable[
+            [CallSink, Callable[[], Awaitable[Path]], Eraser, Callable[[str], Awaitable[Sequence[Example]]]],
+            Mapping[str, AdminHandler],
+        ]
+        | None
+    ) = None
     notices: NoticeSettings | None = None
 
     @property

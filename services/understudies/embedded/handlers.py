@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.types import Receive, Scope, Send
 
 from understudies.backup.staging import stage_backup
+from understudies.datasets.dataset import Example
 from understudies.datasets.object_store import ObjectStore
 from understudies.embedded.config import PlatformConfig
 from understudies.erasure.erasure import Eraser
@@ -16,6 +17,7 @@ from understudies.monitoring.admin_app import METRICS_TYPE, exposition
 from understudies.monitoring.budget_metrics import BudgetCollector
 from understudies.monitoring.evaluator_metrics import EvaluatorCollector
 from understudies.monitoring.service_metrics import ServiceCollector
+from understudies.observer.corpus import read_task_corpus
 from understudies.otlp.endpoint import PATHS as OTLP_PATHS
 from understudies.otlp.factory import create_endpoint
 from understudies.router.endpoints.admin import AdminHandler
@@ -57,7 +59,7 @@ def operation_handlers(
     online: OnlineState | None,
     wait_stored: Callable[[], Awaitable[None]],
 ) -> Mapping[str, AdminHandler]:
-    """Return the handlers of imports, backups and erasures, by path."""
+    """Return the handlers of imports, exports, backups and erasures, by path."""
     if plan.operations is None:
         return {}
     sink = CallSink(
@@ -73,7 +75,13 @@ def operation_handlers(
         new_id=plan.id_factory("budget"),
     )
     own_store = None if plan.store_url else store
-    return plan.operations(sink, lambda: stage_backup(plan.folder, own_store, wait_stored), eraser)
+
+    async def read_examples(task: str) -> Sequence[Example]:
+        await wait_stored()
+        most = plan.observer.max_examples
+        return (await read_task_corpus(store, task, until=plan.clock.now(), since=None, max_inputs=most)).examples
+
+    return plan.operations(sink, lambda: stage_backup(plan.folder, own_store, wait_stored), eraser, read_examples)
 
 
 def receiver_handlers(plan: PlatformConfig, bus: Bus) -> Mapping[str, AdminHandler]:

@@ -13,6 +13,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from understudies.datasets.dataset import Example
 from understudies.erasure.request import ErasureReport, ErasureRequest
 from understudies.runtime.errors import ConfigurationError, RetryLater
 from understudies.status.decision import DecisionRequest
@@ -20,6 +21,7 @@ from understudies.status.parts import STATUS_PART, StatusPart
 from understudies.status.standing import (
     BACKUP_PATH,
     ERASURE_PATH,
+    EXPORT_PATH,
     IMPORT_PATH,
     STATUS_PATH,
     STEERING_PATH,
@@ -88,6 +90,11 @@ class RunningProcess(BaseModel):
         """Erase calls, or return what that would remove; blocks, and raises as `overview` does."""
         return ErasureReport.model_validate_json(self._get(ERASURE_PATH, body=request.model_dump_json().encode()))
 
+    def examples(self, task: str) -> list[Example]:
+        """Return the examples of a task, oldest first; blocks, and raises as `overview` does."""
+        lines = self._get(EXPORT_PATH, body=json.dumps({"task": task}).encode()).splitlines()
+        return [Example.model_validate_json(line) for line in lines]
+
     def stage_backup(self) -> str:
         """Have the data folder staged; returns the name of the folder below it with what was; blocks, raises alike."""
         return str(json.loads(self._get(BACKUP_PATH, body=b""))["staging"])
@@ -137,7 +144,7 @@ def _key_of(text: str) -> str:
 
 def _read_message(text: str, url: str) -> str:
     """Return the message of a refused change; empty if the text is none."""
-    return _read_error(text, _REFUSALS) if url.endswith((STEERING_PATH, IMPORT_PATH, ERASURE_PATH)) else ""
+    return _read_error(text, _REFUSALS) if url.endswith((STEERING_PATH, IMPORT_PATH, ERASURE_PATH, EXPORT_PATH)) else ""
 
 
 def _read_error(text: str, codes: Collection[str]) -> str:

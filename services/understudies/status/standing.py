@@ -15,6 +15,8 @@ BACKUP_PATH: Final = "/backup"
 """Path at which it stages a backup."""
 ERASURE_PATH: Final = "/erasure"
 """Path at which it erases calls."""
+EXPORT_PATH: Final = "/export"
+"""Path at which it gives the examples of a task."""
 IMPORT_PATH: Final = "/import"
 """Path at which it takes imported calls."""
 

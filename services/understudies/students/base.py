@@ -27,6 +27,14 @@ class ConfidenceTooLow(StudentError):  # noqa: N818 - nothing went wrong
         self.usage = usage or Usage()
 
 
+class UnusableAnswer(StudentError):  # noqa: N818 - named by what it is
+    """Report an answer that was generated, and is charged, but has not the form asked for; `usage` is what it took."""
+
+    def __init__(self, message: str, usage: Usage) -> None:
+        super().__init__(message)
+        self.usage = usage
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Answer of a student, with the confidence in [0, 1] that the teacher would agree.

@@ -59,7 +59,11 @@ def _load_by_kind(
         from understudies.students.lora.student import LoraStudent
 
         return LoraStudent.from_files(content, engine or create_engine())
-    if manifest.kind == "few_shot":
+    if manifest.kind == "decision":
+        from understudies.students.decision.student import DecisionStudent
+
+        return DecisionStudent.from_files(content, endpoints or EndpointSettings(), pools)
+    if manifest.kind in ("few_shot", "api_fine_tune", "prompt_optimised"):
         from understudies.students.few_shot.student import FewShotStudent
 
         return FewShotStudent.from_files(content, endpoints or EndpointSettings(), pools)

@@ -66,7 +66,8 @@ def select_by_ablation(
     if not count:
         return data, select(data), None
     real = tuple(example for example in data.dataset.examples if not example.synthetic)
-    plain = replace(data, dataset=Dataset(data.dataset.task, real))
+    # A job that a provider was paid for is gone on with by its journal, which must not be that of the other training.
+    plain = replace(data, dataset=Dataset(data.dataset.task, real), journal=data.journal.part("without synthetic"))
     with_them, without = select(data), select(plain)
     share = partial(_share, settings=settings)
     ablation = SyntheticAblation(count, share(with_them), share(without))

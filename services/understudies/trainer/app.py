@@ -32,6 +32,7 @@ from understudies.students.artifact import Manifest, write_artifact
 from understudies.students.head_inputs import HeadInputs
 from understudies.trainer.ablation import limit_synthetic, select_by_ablation
 from understudies.trainer.dreamer.dreamer import Dreamer
+from understudies.trainer.journal import StoredJournal
 from understudies.trainer.lease import TrainingLease
 from understudies.trainer.selection import StudentCandidate, error_text, select_student
 from understudies.trainer.settings import TrainerSettings
@@ -196,7 +197,17 @@ class TrainerApp(SavedState):
         price = promotion.evidence.get("teacher_cost_usd")
         teacher_cost = usd(str(price)) if price is not None else None
         note = partial(self.progress.__setitem__, promotion.student)
-        data = TrainingData(dataset, judge, int.from_bytes(seed[:4], "big"), system, teacher_cost, note)
+        data = TrainingData(
+            dataset,
+            judge,
+            int.from_bytes(seed[:4], "big"),
+            system,
+            teacher_cost,
+            student=promotion.student,
+            at=self._clock.now(),
+            journal=StoredJournal(self._object_store, f"{promotion.student} {promotion.dataset}"),
+            report=note,
+        )
         return data, rules.min_agreement
 
     def _allowed_trainers(self, promotion: Promotion) -> list[StudentTrainer]:

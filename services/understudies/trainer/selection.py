@@ -122,16 +122,25 @@ class Selection:
 def select_student(
     trainers: Sequence[StudentTrainer], data: TrainingData, settings: TrainerSettings, p0: float
 ) -> Selection:
-    """Train candidates in order of cost until one is expected to serve enough."""
+    """Train candidates in order of cost until one is expected to serve enough.
+
+    One that is charged per answer does not keep those from being tried that are free.
+    """
     candidates: list[StudentCandidate] = []
     cost = usd(0)
     thousands = Decimal(len(data.dataset.in_split("train"))) / 1000
-    for kind, variants in groupby(allowed_trainers(trainers, settings), key=lambda trainer: trainer.kind):
+    has_enough = has_enough_free = False
+    for (kind, is_free), variants in groupby(
+        allowed_trainers(trainers, settings), key=lambda trainer: (trainer.kind, trainer.is_free)
+    ):
+        if has_enough_free or (has_enough and not is_free):
+            continue
         of_kind: list[StudentCandidate] = []
         for trainer in variants:
             outcome = _train(trainer, data, settings)
             validation = Validation(outcome.validation_calls if isinstance(outcome, TrainedStudent) else (), p0)
             of_kind.append(StudentCandidate(kind, outcome, validation, trainer.variant))
+            cost += usd(outcome.charged_usd)
             # What does not suit the task is not tried in another variant.
             if isinstance(outcome, NotApplicable):
                 break
@@ -140,7 +149,7 @@ def select_student(
                 break
         candidates += of_kind
         if any(candidate.validation.expected_coverage >= settings.enough_coverage for candidate in of_kind):
-            break
+            has_enough, has_enough_free = True, has_enough_free or is_free
     return Selection(tuple(candidates), p0, usd(cost), data.teacher_cost_usd)
 
 

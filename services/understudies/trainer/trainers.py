@@ -1,7 +1,8 @@
 """Define the trainers: one for each kind of student that can be trained here, cheapest first."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from understudies.students.base import Student
 from understudies.students.endpoint.settings import EndpointSettings
 from understudies.students.exact_match import ExactMatchStudent
 from understudies.trainer.calibration import calibrate
+from understudies.trainer.journal import Journal, MemoryJournal
 from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.validation import ValidationCall, held_out_examples, judge_student
 
@@ -37,13 +39,16 @@ class TrainedStudent:
     """Training examples, each answered by a fit without it: many, by which to compare variants of a kind."""
     answer_cost_usd: Decimal = Decimal(0)
     """Declared cost of an answer in US dollars, where none is charged per token."""
+    charged_usd: Decimal = Decimal(0)
+    """What others charged for the training in US dollars, beside the declared price of the kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotApplicable:
-    """Kind of student that does not suit the task, and the reason."""
+    """Kind of student that does not suit the task, the reason, and what finding it out was charged in US dollars."""
 
     reason: str
+    charged_usd: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,12 @@ class TrainingData:
     system: SystemTemplate = NO_CONTEXT
     teacher_cost_usd: Decimal | None = None
     """The mean price of a teacher's answer in US dollars; None if unknown."""
+    student: str = ""
+    """The name of the student, for which alone is trained."""
+    at: datetime | None = None
+    """When the training begins; None: now."""
+    journal: Journal = field(default_factory=MemoryJournal)
+    """What the training must not do twice."""
     report: Callable[[str], None] = lambda progress: None
     """Takes the progress of a long training, for the status; called from the thread that trains."""
 
@@ -71,6 +82,8 @@ class StudentTrainer:
     kind: str
     train: TrainFunction
     variant: str = ""
+    is_free: bool = False
+    """Whether training and answers cost next to nothing: then it is tried beside one that is charged per answer."""
 
 
 def train_exact_match(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
@@ -91,6 +104,59 @@ def _judge_on_repeats(data: TrainingData, train: Sequence[Example]) -> tuple[Val
         )
         for example, answer in later
     )
+
+
+def train_decision(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
+    """Configure a decision API with the task's answers, and calibrate what it states.
+
+    It learns nothing from training examples but the choices, so they are held out as those of validation are, but for
+    the choices that would not be there without them.
+    """
+    from understudies.judges.answer_key import canonical_answer
+    from understudies.students.classifier.student import NotClosedSetError
+    from understudies.students.decision.choices import classes_of_two
+    from understudies.students.decision.student import DecisionStudent, not_a_decision_api
+
+    assert settings.decision_endpoint is not None
+    endpoint = EndpointSettings().get(settings.decision_endpoint)
+    if endpoint.api == "chat":
+        return NotApplicable(not_a_decision_api(settings.decision_endpoint))
+    train = data.dataset.in_split("train")
+    try:
+        student = DecisionStudent.fit(train, data.judge, endpoint_name=settings.decision_endpoint, endpoint=endpoint)
+    except NotClosedSetError as error:
+        return NotApplicable(str(error))
+    fragile = classes_of_two(train, data.judge)
+    held_out = evenly_spread(
+        held_out_examples([*train, *data.dataset.in_split("validation")]), settings.decision_validation
+    )
+    judged = [
+        replace(call, agreed=False)
+        if example.split == "train" and canonical_answer(example.answer, data.judge) in fragile
+        else call
+        for example, call in zip(held_out, judge_student(student, held_out, data.judge), strict=True)
+    ]
+    result = calibrate(judged)
+    student = student.with_calibration(result.calibration)
+    return TrainedStudent(
+        student,
+        student.to_files(),
+        result.validation_calls,
+        {"choices": student.choice_count, "api": endpoint.api},
+        base_model=endpoint.model,
+        metrics=result.metrics,
+        charged_usd=charged(judged),
+    )
+
+
+def evenly_spread(examples: Sequence[Example], most: int) -> Sequence[Example]:
+    """Return at most so many examples, evenly spread."""
+    return examples[:: max(1, -(-len(examples) // most))]
+
+
+def charged(calls: Sequence[ValidationCall]) -> Decimal:
+    """Return what the answers to validation calls were charged in US dollars, as far as prices are known."""
+    return sum((one.cost_usd for one in calls if one.cost_usd is not None), Decimal(0))
 
 
 def train_classifier(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
@@ -191,6 +257,8 @@ def train_few_shot(data: TrainingData, settings: TrainerSettings) -> TrainedStud
     if settings.few_shot_endpoint is None:
         return NotApplicable("no endpoint is configured")
     endpoint = EndpointSettings().get(settings.few_shot_endpoint)
+    if endpoint.api != "chat":
+        return NotApplicable(f"the endpoint {settings.few_shot_endpoint!r} answers decisions, not chat completions")
     student = FewShotStudent.fit(
         data.dataset.in_split("train"),
         data.judge,
@@ -202,8 +270,8 @@ def train_few_shot(data: TrainingData, settings: TrainerSettings) -> TrainedStud
         system=data.system,
     )
     validation = held_out_examples(data.dataset.in_split("validation"))
-    sample = validation[:: max(1, -(-len(validation) // settings.few_shot_validation))]
-    result = calibrate(judge_student(student, sample, data.judge))
+    judged = judge_student(student, evenly_spread(validation, settings.few_shot_validation), data.judge)
+    result = calibrate(judged)
     student = student.with_calibration(result.calibration)
     return TrainedStudent(
         student,
@@ -212,21 +280,49 @@ def train_few_shot(data: TrainingData, settings: TrainerSettings) -> TrainedStud
         {"shots": settings.few_shot_examples, "nearest": settings.few_shot_nearest},
         base_model=endpoint.model,
         metrics=result.metrics,
+        charged_usd=charged(judged),
     )
+
+
+def train_prompt(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
+    """Optimise the task's prompt for another model."""
+    # Imported here, as it imports the types of this module.
+    from understudies.trainer.prompts import trainer
+
+    return trainer.train_prompt(data, settings)
+
+
+def train_api_fine_tune(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
+    """Have a provider train a model by its fine-tuning API."""
+    # Imported here, as it imports the types of this module.
+    from understudies.trainer.fine_tuning import trainer
+
+    return trainer.train_api_fine_tune(data, settings)
 
 
 def allowed_trainers(trainers: Sequence[StudentTrainer], settings: TrainerSettings) -> list[StudentTrainer]:
     """Return the trainers that the settings allow: their kinds, with and without the sentence encoder."""
     unwanted = {"auto": None, True: "without encoder", False: "with encoder"}[settings.encoder]
-    return [trainer for trainer in trainers if trainer.kind in settings.kinds and trainer.variant != unwanted]
+    # Few have such an endpoint, and no reason of any task needs to say so.
+    endpoints = {
+        "decision": settings.decision_endpoint,
+        "prompt_optimised": settings.prompts.endpoint,
+        "api_fine_tune": settings.fine_tuning.endpoint,
+    }
+    kinds = set(settings.kinds) - {kind for kind, endpoint in endpoints.items() if endpoint is None}
+    return [trainer for trainer in trainers if trainer.kind in kinds and trainer.variant != unwanted]
 
 
 TRAINERS: tuple[StudentTrainer, ...] = (
-    StudentTrainer("cache", train_exact_match),
-    StudentTrainer("classifier", train_classifier, "without encoder"),
-    StudentTrainer("classifier", train_encoder_classifier, "with encoder"),
-    StudentTrainer("extractor", train_extractor, "without encoder"),
-    StudentTrainer("extractor", train_encoder_extractor, "with encoder"),
+    StudentTrainer("cache", train_exact_match, is_free=True),
+    # Needs no training, and so few examples; those below cost less per answer, and are tried all the same.
+    StudentTrainer("decision", train_decision),
+    StudentTrainer("classifier", train_classifier, "without encoder", is_free=True),
+    StudentTrainer("classifier", train_encoder_classifier, "with encoder", is_free=True),
+    StudentTrainer("extractor", train_extractor, "without encoder", is_free=True),
+    StudentTrainer("extractor", train_encoder_extractor, "with encoder", is_free=True),
     StudentTrainer("lora", train_lora),
     StudentTrainer("few_shot", train_few_shot),
+    StudentTrainer("prompt_optimised", train_prompt),
+    StudentTrainer("api_fine_tune", train_api_fine_tune),
 )

@@ -22,6 +22,9 @@ def test_unknown_kinds_a_missing_base_and_an_unknown_device_are_refused() -> Non
     for students, base, device, reason in (
         ("lora,oracle", "/models/small", None, "--students must name some of"),
         (",", None, None, "--students must name some of"),
+        ("decision", None, None, "set UNDERSTUDIES_TRAINER_DECISION_ENDPOINT"),
+        ("classifier,prompt_optimised", None, None, "set UNDERSTUDIES_PROMPTS_ENDPOINT"),
+        ("api_fine_tune", None, None, "set UNDERSTUDIES_FINE_TUNING_ENDPOINT"),
         ("lora", None, None, "give --base FOLDER"),
         ("lora", "/models/small", "abacus", "--device"),
     ):

@@ -13,6 +13,7 @@ from understudies.datasets.object_store import ObjectStore
 from understudies.judges.registry import parse_judge
 from understudies.students.artifact import Manifest, write_artifact
 from understudies.students.classifier.student import ClassifierStudent
+from understudies.students.decision.student import DecisionStudent
 from understudies.students.endpoint.settings import Endpoint, EndpointSettings
 from understudies.students.exact_match import ExactMatchStudent
 from understudies.students.extractor.student import ExtractorStudent
@@ -37,6 +38,13 @@ def few_shot() -> FewShotStudent:
     )
 
 
+def decision() -> DecisionStudent:
+    endpoint = ENDPOINT.model_copy(update={"api": "decisions"})
+    return DecisionStudent.fit(
+        intents(30).in_split("train"), parse_judge("label"), endpoint_name="jury", endpoint=endpoint
+    )
+
+
 def extractor() -> ExtractorStudent:
     return ExtractorStudent.fit(make_orders(60), parse_judge("json"), seed=0)
 
@@ -51,14 +59,15 @@ def written(files: ObjectStore, kind: str, content: dict[str, bytes]) -> str:
     return write_artifact(files, content, manifest)
 
 
-@pytest.mark.parametrize("make", [cache, classifier, extractor, few_shot])
+@pytest.mark.parametrize("make", [cache, decision, classifier, extractor, few_shot])
 def test_every_kind_is_loaded(
-    files: ObjectStore, make: Callable[[], ExactMatchStudent | ClassifierStudent | ExtractorStudent | FewShotStudent]
+    files: ObjectStore,
+    make: Callable[[], ExactMatchStudent | DecisionStudent | ClassifierStudent | ExtractorStudent | FewShotStudent],
 ) -> None:
     student = make()
-    loaded = load_student(
-        files, written(files, student.kind, student.to_files()), EndpointSettings(endpoints={"cheap": ENDPOINT})
-    )
+    jury = ENDPOINT.model_copy(update={"api": "decisions"})
+    declared = EndpointSettings(endpoints={"cheap": ENDPOINT, "jury": jury})
+    loaded = load_student(files, written(files, student.kind, student.to_files()), declared)
     assert type(loaded) is type(student)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from tests.support.chat_messages import assistant_message, tool_call_message
 from tests.support.chat_server import chat_server, completion
-from tests.support.datasets import dataset, intents
+from tests.support.datasets import INTENTS, dataset, intents
+from tests.support.decision_server import decision_server
 from tests.support.orders import make_orders
 
 from understudies.datasets.dataset import Dataset
@@ -325,3 +326,109 @@ def test_few_shot_declines_where_the_endpoint_is_away_or_unknown(monkeypatch: py
     monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__MODEL", "cheap-1")
     assert "is unavailable" in climbed(intents(60), settings).rejection_reason(settings)
+
+
+def free(trainer: StudentTrainer) -> StudentTrainer:
+    return replace(trainer, is_free=True)
+
+
+def test_a_rung_charged_per_answer_does_not_keep_the_free_ones_from_being_tried() -> None:
+    paid = rung("decision", (0.9, 70, 0), (0.1, 0, 30), price="0.001")
+    weaker, costly = free(rung("b", (0.9, 60, 0), (0.1, 0, 40))), rung("c", (0.9, 100, 0))
+    for teacher, chosen in (("0.03", "decision"), ("0.005", "b")):
+        data = replace(lesson(intents(30)), teacher_cost_usd=Decimal(teacher))
+        settings = TrainerSettings(kinds=("decision", "b", "c"), decision_endpoint="cheap")
+        found = select_student([paid, weaker, costly], data, settings, 0.95)
+        assert [one.kind for one in found.candidates] == ["decision", "b"]
+        assert (best := found.best(settings)) is not None
+        assert best.kind == chosen
+
+
+def test_what_others_charged_counts_as_cost_whatever_comes_of_it() -> None:
+    def charges(data: TrainingData, settings: TrainerSettings) -> NotApplicable:
+        return NotApplicable("the job failed", charged_usd=Decimal("1.25"))
+
+    found, _ = of([StudentTrainer("a", charges), rung("b", (0.9, 60, 0))])
+    assert found.cost_usd == Decimal("1.25")
+
+
+KNOWN = {f"{'bcdfghjk'[n % 8]}{'aeiou'[n // 8 % 5]}{'lmnprstvz'[n // 40]}o{'kx'[n % 2]}": n % 3 for n in range(360)}
+"""Made-up words, and of which intent each is: what only a model can know that was not trained here."""
+
+
+def worded(n: int, wrong: int | None = None) -> Dataset:
+    """Requests of a word each that is in no other; the teacher answers every `wrong`-th otherwise."""
+    names, words = list(INTENTS), list(KNOWN.items())
+    return dataset(
+        (f"what is {word}", assistant_message(names[(intent + (wrong is not None and number % wrong == 0)) % 3]))
+        for number, (word, intent) in enumerate(words[:n])
+    )
+
+
+def by_knowledge(text: str, values: list[str]) -> dict[str, float]:
+    """Certain of the words that it knows, and of those that stand in a choice."""
+    word = text.split()[-1]
+    known = list(INTENTS)[KNOWN[word]] if word in KNOWN else ""
+    intent = known or max(values, key=lambda value: sum(one in value for one in text.split()))
+    return {value: 0.98 if value == intent else 0.02 / (len(values) - 1) for value in values}
+
+
+async def decided(data: Dataset, teacher_usd: str, price: str, monkeypatch: pytest.MonkeyPatch) -> Selection:
+    """The ladder with a decision API at a price per million tokens."""
+    async with decision_server(by_knowledge) as server:
+        named = "UNDERSTUDIES_ENDPOINTS__CHEAP__"
+        monkeypatch.setenv(f"{named}BASE_URL", server.base_url)
+        monkeypatch.setenv(f"{named}MODEL", "cheap-1")
+        monkeypatch.setenv(f"{named}API", "decisions")
+        monkeypatch.setenv(f"{named}USD_PER_MILLION_PROMPT_TOKENS", price)
+        settings = TrainerSettings(encoder=False, decision_endpoint="cheap", kinds=("decision", "classifier"))
+        taught = replace(lesson(data), teacher_cost_usd=Decimal(teacher_usd))
+        return await asyncio.to_thread(select_student, TRAINERS, taught, settings, 0.95)
+
+
+@pytest.mark.parametrize(("price", "chosen"), [("1", "decision"), ("4000", "classifier"), ("0.01", "decision")])
+async def test_a_decision_api_serves_where_examples_are_too_few_to_train_on(
+    price: str, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await decided(worded(150), "0.03", price, monkeypatch)
+    candidate = found.candidates[0]
+    assert candidate.kind == "decision"
+    assert isinstance(candidate.outcome, TrainedStudent)
+    assert candidate.validation.expected_coverage > 0.9
+    assert candidate.outcome.charged_usd > 0
+    assert found.cost_usd >= candidate.outcome.charged_usd.quantize(Decimal("1e-9"))
+    best = found.best(TrainerSettings())
+    assert (best.kind if best and best.saving(Decimal("0.03")) > 0 else None) == chosen
+
+
+async def test_with_examples_enough_the_classifier_wins_by_its_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = await decided(intents(300), "0.03", "20", monkeypatch)
+    assert [one.kind for one in found.candidates] == ["decision", "classifier"]
+    best = found.best(TrainerSettings())
+    assert best is not None
+    assert best.kind == "classifier"
+
+
+async def test_a_decision_is_calibrated_on_the_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = await decided(worded(360, wrong=4), "0.03", "1", monkeypatch)
+    calls = found.candidates[0].validation.calls
+    agreement = sum(one.agreed for one in calls) / len(calls)
+    mean = sum(one.confidence for one in calls) / len(calls)
+    assert 0.5 < agreement < 0.9
+    assert abs(mean - agreement) < 0.05 < 0.98 - agreement
+    assert isinstance(found.candidates[0].metrics["calibration"], dict)
+
+
+def test_an_endpoint_that_speaks_another_api_declines_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__MODEL", "m")
+    settings = TrainerSettings(kinds=("decision",), decision_endpoint="cheap")
+    assert "ENDPOINTS__CHEAP__API to decisions" in climbed(intents(60), settings).rejection_reason(settings)
+    monkeypatch.setenv("UNDERSTUDIES_ENDPOINTS__CHEAP__API", "decisions")
+    settings = TrainerSettings(kinds=("few_shot",), few_shot_endpoint="cheap")
+    assert "answers decisions, not chat" in climbed(intents(60), settings).rejection_reason(settings)
+
+
+def test_without_an_endpoint_no_task_is_told_of_decisions() -> None:
+    settings = TrainerSettings(kinds=("decision",))
+    assert climbed(intents(60), settings).candidates == ()

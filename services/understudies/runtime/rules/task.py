@@ -21,7 +21,16 @@ EscalationRule = Literal["teacher", "teacher_or_student", "refuse"]
 PromotionRule = Literal["automatic", "manual"]
 """Whether a student that is proven serves at once, or once a person has approved it."""
 
-STUDENT_KINDS: Final = ("cache", "classifier", "extractor", "few_shot", "prompt_optimised", "lora", "api_fine_tune")
+STUDENT_KINDS: Final = (
+    "cache",
+    "decision",
+    "classifier",
+    "extractor",
+    "few_shot",
+    "prompt_optimised",
+    "lora",
+    "api_fine_tune",
+)
 """Kinds of student that `students` may name."""
 
 MIN_DAILY_BUDGET_USD: Final = Decimal("1e-9")

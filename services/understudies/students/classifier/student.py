@@ -119,21 +119,26 @@ class ClassifierStudent:
         return cls(ClassifierModel.from_files(model), answers, TextExtractor.from_files(content))
 
 
-def closed_answer_set(answers: Sequence[Message], judge: Judge | None = None) -> dict[str, Message]:
+def closed_answer_set(
+    answers: Sequence[Message], judge: Judge | None = None, listed: Mapping[str, Message] | None = None
+) -> dict[str, Message]:
     """Return the answers given at least twice, by class, each in its most frequent form (the shortest on a tie).
 
+    Those `listed`, by class, belong to it however rarely they were given.
     Raises NotClosedSetError unless they cover 80 % of the calls and number at most 500.
     """
     forms: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for answer in answers:
         forms[canonical_answer(answer, judge)][normalize_call_ids(answer).model_dump_json(exclude_none=True)] += 1
-    repeated = {key: of for key, of in forms.items() if of.total() > 1}
+    listed = listed or {}
+    repeated = {key: of for key, of in forms.items() if of.total() > 1 or key in listed}
     covered = sum(of.total() for of in repeated.values())
     if covered < MIN_COVERED_SHARE * len(answers) or not repeated:
         raise NotClosedSetError(f"answers given at least twice cover {covered} of {len(answers)} calls; 80% are needed")
     if len(repeated) > MAX_CLASSES:
         raise NotClosedSetError(f"{len(repeated)} different answers exceed the limit of {MAX_CLASSES} for a closed set")
-    return {key: Message.model_validate_json(_most_frequent(of)) for key, of in sorted(repeated.items())}
+    given = {key: Message.model_validate_json(_most_frequent(of)) for key, of in repeated.items()}
+    return dict(sorted({**listed, **given}.items()))
 
 
 def _most_frequent(forms: Counter[str]) -> str:

@@ -124,7 +124,7 @@ class _LoopSession:
 
     async def _post(self, endpoint: Endpoint, body: bytes, timeout_s: float) -> aiohttp.ClientResponse:
         return await self.session.post(
-            f"{endpoint.base_url.rstrip('/')}/chat/completions",
+            endpoint.url,
             data=body,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=timeout_s),

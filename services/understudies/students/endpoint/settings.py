@@ -1,7 +1,7 @@
 """Define OpenAI-compatible endpoints by name: artifacts contain the name, settings the address and the key."""
 
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -10,15 +10,21 @@ from understudies.datasets.errors import ArtifactError
 from understudies.events import Usage
 
 _MILLION = Decimal(1_000_000)
+_PATHS: Final = {"chat": "chat/completions", "decisions": "decisions", "systemone": "systemone"}
 
 
 class Endpoint(BaseModel):
-    """Endpoint of a model for chat completions: address, key, limits and prices."""
+    """Endpoint of a model for chat completions, or for decisions: address, key, limits and prices."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base_url: str = Field(description="URL up to and including `/v1`")
     model: str = Field(description="name of the model")
+    api: Literal["chat", "decisions", "systemone"] = Field(
+        default="chat",
+        description="what it is asked in: chat completions; or, for `decision` students, OpenAI's Decisions or "
+        "TypeSafe's System One",
+    )
     api_key: SecretStr | None = Field(default=None, description="key sent as a bearer token; unset: none")
     timeout_seconds: float = Field(default=30.0, gt=0, description="from the request to the end of the answer")
     concurrency: int = Field(default=32, gt=0, description="most concurrent calls; further ones wait")
@@ -38,6 +44,11 @@ class Endpoint(BaseModel):
     usd_per_million_completion_tokens: Decimal | None = Field(
         default=None, ge=0, description="price of completion tokens; unset with a price of prompt tokens: 0"
     )
+
+    @property
+    def url(self) -> str:
+        """The URL to which calls are posted."""
+        return f"{self.base_url.rstrip('/')}/{_PATHS[self.api]}"
 
     def cost(self, usage: Usage) -> Decimal | None:
         """Return the cost of the tokens used in US dollars; None if no price is set. A single unset price is 0."""

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,7 +15,7 @@ from understudies.datasets.system_template import NO_CONTEXT, SystemTemplate
 from understudies.events import Message, Request, Usage
 from understudies.judges.base import Judge
 from understudies.judges.registry import parse_judge
-from understudies.students.base import Answer
+from understudies.students.base import Answer, UnusableAnswer
 from understudies.students.calibration import Calibration
 from understudies.students.endpoint.answering import abort_if_hopeless, answer_all
 from understudies.students.endpoint.client import ChatClient
@@ -31,10 +31,16 @@ from understudies.students.few_shot.examples import (
     to_messages,
     to_prompt_example,
 )
+from understudies.students.few_shot.prompt import TaskPrompt
 from understudies.students.vectors import Floats
 
+EndpointStudentKind = Literal["few_shot", "api_fine_tune", "prompt_optimised"]
+"""Kinds of student that ask a model at an endpoint for a chat completion."""
+
 _FILE = "few_shot.json"
+_PROMPT_FILE = "prompt.md"
 _NEIGHBOURS = 8
+_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
 # All others are specific to the teacher, change the form of the answer, or refer to the teacher's token ids.
 _FORWARDED_PARAMETERS = frozenset(
     {
@@ -52,12 +58,16 @@ _FORWARDED_PARAMETERS = frozenset(
 class FewShotManifest(BaseModel):
     """Content of the artifact: the endpoint's name, never its address or key, and the examples.
 
-    The first `shots` of `pool` go into every prompt; with `nearest`, the `shots` most similar to the request.
+    The first `shots` of `pool` go into every prompt; with `nearest`, the `shots` most similar to the request. A `model`
+    is asked in place of the endpoint's own: one that was trained for the task.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     endpoint: str
+    kind: EndpointStudentKind = "few_shot"
+    model: str | None = None
+    prompt: TaskPrompt | None = None
     judge: str
     shots: int = Field(ge=0)
     nearest: bool = False
@@ -72,10 +82,9 @@ class FewShotStudent:
     the summed log-probabilities of its tokens, which ranks answers at least as well as the least likely token);
     otherwise it is the similarity-weighted share of the most similar examples whose answer the judge finds equal, which
     is useful if answers repeat. Either is calibrated. Evaluation and service ask it in the same way, so that a
-    confidence means the same in both.
+    confidence means the same in both. A student of the kind `api_fine_tune` asks a model that was trained for the task,
+    without examples; one of the kind `prompt_optimised` has a prompt of its own in place of the task's.
     """
-
-    kind = "few_shot"
 
     def __init__(
         self,
@@ -85,7 +94,9 @@ class FewShotStudent:
         calibration: Calibration | None = None,
         pools: EndpointPools | None = None,
     ) -> None:
+        self.kind = manifest.kind
         self._manifest = manifest
+        endpoint = endpoint if manifest.model is None else endpoint.model_copy(update={"model": manifest.model})
         self._chat = ChatClient(endpoint, (pools or EndpointPools()).get(endpoint))
         self._calibration = calibration or Calibration()
         self._judge = parse_judge(manifest.judge)
@@ -98,9 +109,14 @@ class FewShotStudent:
     async def answer_until(self, request: Request, floor: float, max_tokens: int | None = None) -> Answer:
         """Return the answer; raises ConfidenceTooLow once it cannot reach `floor` or exceeds `max_tokens`."""
         give_up = abort_if_hopeless(self._calibration, floor, max_tokens)
-        generation = await self._chat.complete(self._body(request), give_up)
+        body = self._body(request)
+        generation = await self._chat.complete(body, give_up)
         reason = "length" if generation.finish_reason == "length" else None
-        return Answer(generation.message(), self._confidence(generation, request), generation.usage, reason)
+        if reason and not body.keys() & request.parameters.keys() & _LIMITS:
+            reason = f"{self._chat.endpoint.model!r} did not end its answer within the tokens of its prompt"
+            raise UnusableAnswer(reason, generation.usage)
+        message = self._read(request, generation)
+        return Answer(message, self._confidence(generation, message, request), generation.usage, reason)
 
     async def close(self) -> None:
         """Close its connections once the calls in progress have ended; a later answer opens new ones."""
@@ -109,6 +125,13 @@ class FewShotStudent:
     def cost(self, usage: Usage) -> Decimal | None:
         """Return the cost in US dollars by the endpoint's prices; None if it has none."""
         return self._chat.endpoint.cost(usage)
+
+    def with_prompt(self, prompt: TaskPrompt, *, shots: int, nearest: bool) -> "FewShotStudent":
+        """Return a copy of the student with a prompt of its own, not calibrated."""
+        student = copy.copy(self)
+        student._manifest = self._manifest.model_copy(update={"prompt": prompt, "shots": shots, "nearest": nearest})
+        student._calibration = Calibration()
+        return student
 
     def with_calibration(self, calibration: Calibration) -> "FewShotStudent":
         """Return a copy of the student with another calibration."""
@@ -129,6 +152,8 @@ class FewShotStudent:
         pool: int = 1000,
         system: SystemTemplate | None = None,
         pools: EndpointPools | None = None,
+        kind: EndpointStudentKind = "few_shot",
+        model: str | None = None,
     ) -> "FewShotStudent":
         """Choose representative examples by greedy k-centre: each next one is the least similar to all before.
 
@@ -141,6 +166,8 @@ class FewShotStudent:
         order = select_k_centers(embed_texts([shot.text for shot in shown]), len(candidates))
         manifest = FewShotManifest(
             endpoint=endpoint_name,
+            kind=kind,
+            model=model,
             judge=judge.name,
             shots=shots,
             nearest=nearest,
@@ -150,9 +177,14 @@ class FewShotStudent:
         return cls(manifest, endpoint, pools=pools)
 
     def to_files(self) -> dict[str, bytes]:
-        fields = self._manifest.model_dump(mode="json", exclude_none=True)
+        # The kind is the artifact's, and written down only where it is another one: artifacts keep their names.
+        unwritten = {"kind"} if self.kind == "few_shot" else set[str]()
+        fields = self._manifest.model_dump(mode="json", exclude_none=True, exclude=unwritten)
         manifest = json.dumps(fields, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
-        return {_FILE: manifest} | self._calibration.to_files()
+        prompt = self._manifest.prompt
+        # For people; the manifest is what is read.
+        readable = {} if prompt is None else {_PROMPT_FILE: prompt.instructions.encode("utf-8", "surrogatepass")}
+        return {_FILE: manifest} | readable | self._calibration.to_files()
 
     @classmethod
     def from_files(
@@ -170,6 +202,9 @@ class FewShotStudent:
     def _body(self, request: Request) -> dict[str, Any]:
         system = [m for m in request.messages if m.role in ("system", "developer")]
         turns = [m for m in request.messages if m.role not in ("system", "developer")]
+        prompt = self._manifest.prompt
+        if prompt is not None:
+            system = prompt.system(request, self._manifest.system or NO_CONTEXT)
         messages = [*system, *self._examples(request), *turns]
         body: dict[str, Any] = {key: value for key, value in request.parameters.items() if key in _FORWARDED_PARAMETERS}
         body["messages"] = [message.model_dump(mode="json", exclude_none=True) for message in messages]
@@ -177,7 +212,26 @@ class FewShotStudent:
         for name in ("tools", "tool_choice", "response_format"):
             if (value := getattr(request, name)) is not None:
                 body[name] = value
+        if prompt is not None:
+            if self._is_held_to_schema(request):
+                body["response_format"] = prompt.response_format()
+            if prompt.max_tokens is not None and not body.keys() & _LIMITS:
+                body["max_tokens"] = prompt.max_tokens
         return body
+
+    def _is_held_to_schema(self, request: Request) -> bool:
+        prompt = self._manifest.prompt
+        return bool(prompt and prompt.answer_schema) and request.response_format is None and not request.tools
+
+    def _read(self, request: Request, generation: Generation) -> Message:
+        """Return the answer as the task has it; raises UnusableAnswer if it is not of the form asked for."""
+        message, prompt = generation.message(), self._manifest.prompt
+        if prompt is None or not self._is_held_to_schema(request):
+            return message
+        try:
+            return prompt.unwrap(message)
+        except ValueError as error:
+            raise UnusableAnswer(f"{self._chat.endpoint.model!r}: {error}", generation.usage) from None
 
     def _examples(self, request: Request) -> list[Message]:
         pool = self._manifest.pool
@@ -186,12 +240,15 @@ class FewShotStudent:
             chosen = [pool[i] for i in nearest_indices(self._similarities(request), self._manifest.shots)[::-1]]
         else:
             chosen = list(pool[: self._manifest.shots])
+        prompt = self._manifest.prompt
+        if prompt is not None and self._is_held_to_schema(request):
+            chosen = [shot.model_copy(update={"answer": prompt.wrap(shot.answer)}) for shot in chosen]
         return [message for number, shot in enumerate(chosen) for message in to_messages(shot, number)]
 
-    def _confidence(self, generation: Generation, request: Request) -> float:
+    def _confidence(self, generation: Generation, message: Message, request: Request) -> float:
         if generation.log_probability is not None:
             return self._calibration(generation.log_probability)
-        vote = self._vote(generation.message(), request)
+        vote = self._vote(message, request)
         return self._calibration(math.log(min(vote, 1.0)) if vote > 0 else -math.inf)
 
     def _vote(self, message: Message, request: Request) -> float:

@@ -29,7 +29,7 @@ def test_students_are_allowed_by_kind_or_by_name(
 
 def test_a_kind_that_nobody_knows_is_told_with_the_kinds_there_are() -> None:
     with pytest.raises(
-        ValidationError, match=r"'clasifier' is neither a kind of student .* cache, classifier, extractor, few_shot"
+        ValidationError, match=r"'clasifier' is neither a kind of student .* cache, decision, classifier, extractor"
     ):
         TaskRules(students=("clasifier",))
 

@@ -17,11 +17,16 @@ from tests.support.writing_teacher import WritingTeacher, distinct_messages
 from understudies.datasets.dataset import Dataset, write_dataset
 from understudies.datasets.object_store import ObjectStore
 from understudies.events import Invocation, Promotion, SeededIds, split_of
+from understudies.judges.registry import parse_judge
 from understudies.runtime.clock import VirtualClock
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.rules.task import TaskRules
+from understudies.trainer.ablation import select_by_ablation
 from understudies.trainer.app import TrainerApp, create_app
+from understudies.trainer.journal import Journal, StoredJournal
+from understudies.trainer.selection import Selection
 from understudies.trainer.settings import TrainerSettings
+from understudies.trainer.trainers import TrainingData
 
 NIGHT = datetime(2026, 1, 12, 3, tzinfo=UTC)
 WORDS = {"back": "refund", "refund": "refund", "return": "refund", "pin": "change pin", "number,": "change pin"}
@@ -328,3 +333,20 @@ def _with_labels(calls: list[tuple[str, str]]) -> Dataset:
     made = dataset((text, assistant_message(answer)) for text, answer in calls)
     assert all(one.split == split_of(one.fingerprint) for one in made.examples)
     return made
+
+
+async def test_the_two_trainings_of_an_ablation_have_journals_of_their_own(tmp_path: Path) -> None:
+    journal = StoredJournal(ObjectStore(f"file://{tmp_path}"), "triage@1")
+    journals: list[Journal] = []
+    data = intents(30)
+    written = data.examples[0].model_copy(update={"synthetic": True, "split": "train"})
+    given = TrainingData(Dataset(TASK, (*data.examples, written)), parse_judge("label"), 0, journal=journal)
+
+    def select(tried: TrainingData) -> Selection:
+        journals.append(tried.journal)
+        tried.journal.write("job", {"examples": len(tried.dataset.examples)})
+        return Selection((), 0.95, Decimal(2))
+
+    _, selection, _ = select_by_ablation(given, TrainerSettings(), select)
+    assert [one.read("job") for one in journals] == [{"examples": 31}, {"examples": 30}]
+    assert selection.cost_usd == 4

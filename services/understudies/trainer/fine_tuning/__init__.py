@@ -1,0 +1,1 @@
+"""Train students by the fine-tuning API of a provider: upload, follow the job, pay, and serve by its endpoint."""

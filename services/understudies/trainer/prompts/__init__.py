@@ -1,0 +1,1 @@
+"""Optimise a task's prompt for another model: instructions, examples and the schema of answers together."""

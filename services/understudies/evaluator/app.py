@@ -15,6 +15,7 @@ from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.trial import Trial
 from understudies.evaluator.trial_result import TrialResult
 from understudies.events import INVOCATIONS, PROMOTIONS, Event, GateDecision, Invocation, NewId, Promotion
+from understudies.judge_backends.install import install_judge_backends
 from understudies.persistence.fields import AsArray
 from understudies.persistence.saved_state import IN_PLACE, Key, SavedState
 from understudies.runtime.bus.bus import Bus
@@ -196,4 +197,5 @@ def create_app(
     new_id: NewId,
 ) -> EvaluatorApp:
     """Build the evaluator."""
+    install_judge_backends()
     return EvaluatorApp(settings, bus=bus, object_store=object_store, students=students, rules=rules, new_id=new_id)

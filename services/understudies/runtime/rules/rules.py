@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from understudies.events import owner_and_base
 from understudies.events.base import TASK_NAME_RULE, is_task_name
 from understudies.events.task_names import OWNER_PATTERN
+from understudies.runtime.rules.judge import JudgeRules, resolve_judge_name
 from understudies.runtime.rules.router import RouterRules
 from understudies.runtime.rules.task import TaskRules
 from understudies.runtime.rules.teacher import TeacherTable
@@ -27,6 +28,7 @@ class Rules(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    judges: dict[str, JudgeRules] = Field(default_factory=dict)
     defaults: TaskRules = TaskRules()
     tenants: dict[str, TenantRules] = Field(default_factory=dict)
     tasks: dict[str, TaskRules] = Field(default_factory=dict)
@@ -58,9 +60,15 @@ class Rules(BaseModel):
         """True if a call needs a tenant's key."""
         return bool(self.tenants) if self.router.require_key is None else self.router.require_key
 
+    @field_validator("defaults")
+    @classmethod
+    def _resolve_judge(cls, defaults: TaskRules, info: ValidationInfo) -> TaskRules:
+        return _with_resolved_judge(defaults, info)
+
     @field_validator("tasks")
     @classmethod
     def _inherit_rules(cls, tasks: dict[str, TaskRules], info: ValidationInfo) -> dict[str, TaskRules]:
+        tasks = {name: _with_resolved_judge(rules, info) for name, rules in tasks.items()}
         defaults = info.data.get("defaults")
         if defaults is None:
             return tasks
@@ -97,6 +105,14 @@ def _unqualified_name(task: str, tenants: Mapping[str, TenantRules]) -> str | No
     owner, base = owner_and_base(task)
     tenant = None if owner is None else tenants.get(owner)
     return base if tenant is not None and tenant.owns(base) else None
+
+
+def _with_resolved_judge(rules: TaskRules, info: ValidationInfo) -> TaskRules:
+    """Return the rules with the digest of the judge's table in its name; unchanged if the tables are wrong."""
+    tables = info.data.get("judges")
+    if rules.judge is None or tables is None:
+        return rules
+    return rules.model_copy(update={"judge": resolve_judge_name(rules.judge, tables)})
 
 
 def _explicit_fields(rules: TaskRules) -> dict[str, Any]:

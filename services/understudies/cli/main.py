@@ -11,6 +11,8 @@ from understudies.cli.erase import EPILOG as ERASE_EXAMPLES
 from understudies.cli.erase import erase
 from understudies.cli.import_calls import EPILOG as IMPORT_EXAMPLES
 from understudies.cli.import_calls import import_calls
+from understudies.cli.judge import EPILOG as JUDGE_EXAMPLES
+from understudies.cli.judge import judge
 from understudies.cli.keys import keys
 from understudies.cli.router import EPILOG as ROUTER_EXAMPLES
 from understudies.cli.router import router
@@ -34,6 +36,7 @@ app = typer.Typer(
 app.command(epilog=BACKTEST_EXAMPLES)(backtest)
 app.command()(demo)
 app.command(epilog=UP_EXAMPLES)(up)
+app.command(epilog=JUDGE_EXAMPLES)(judge)
 app.command("import", epilog=IMPORT_EXAMPLES)(import_calls)
 app.command(epilog=STATUS_EXAMPLES)(status)
 app.command(epilog=BACKUP_EPILOG)(backup)

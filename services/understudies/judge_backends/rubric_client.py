@@ -70,6 +70,11 @@ class RubricClient:
                 self._remembered.popitem(last=False)
         return answer
 
+    def close(self) -> None:
+        """Close the connections, once the requests in progress have ended; the next request opens new ones."""
+        for client in self._clients.values():
+            _run(client.close())
+
     def _check_budget(self) -> None:
         settings = self._settings = self._settings or JudgeSettings()
         today = datetime.now(UTC).date()

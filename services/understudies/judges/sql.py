@@ -78,7 +78,7 @@ class SqlJudge:
         if not self.spec:
             return self.dialect, ""
         spec: dict[str, str] = json.loads(read_material(self.spec))
-        return spec.get("dialect") or "", spec.get("schema") or ""
+        return spec.get("dialect") or "", spec.get("database") or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,8 @@ def _normalize(text: str, dialect: str) -> _Statements | None:
         return None
     try:
         trees = [tree for tree in sqlglot.parse(text, read=dialect or None) if tree is not None]
+        # A comment behind the last semicolon is parsed as a statement of its own.
+        trees = [tree for tree in trees if not isinstance(tree, sqlglot.exp.Semicolon)]
         # A word alone, or prose, is parsed as a column; `Command` is what the parser does not understand.
         if not trees or any(_is_no_statement(tree) for tree in trees):
             return None

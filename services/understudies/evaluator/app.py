@@ -137,6 +137,7 @@ class EvaluatorApp(SavedState):
         The gates are evaluated once whole days of calls have ended.
         """
         await self._retry_deferred(now)
+        self._outbox.add(self.evaluation.apply_retirements(now))
         for trial in self.evaluation.trials.values():
             result = trial.look(now, behind=self.is_behind)
             if result is not None:

@@ -4,11 +4,12 @@ import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Final, NamedTuple
 
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.inputs import Input, identify_input
+from understudies.datasets.teacher_lineage import Retirement, retirement_of
 from understudies.evaluator.change_monitor import CanaryRestriction
 from understudies.evaluator.evidence.pending_evidence import NOT_SERVED, Observation
 from understudies.evaluator.judging import AnswerPair, judge_pairs
@@ -48,6 +49,8 @@ _log = logging.getLogger(__name__)
 
 _LEFT_TO_TEACHER: Final = frozenset({"low_confidence", "withheld", "unconfirmed", "unproven", "student_error"})
 """Reasons for which a call on which a student was asked is left to the teacher."""
+_RETIREMENT_NOTICE: Final = timedelta(days=60)
+"""How long before its teacher is retired a student is named."""
 _SAMPLE_SALT: Final = "sample"
 
 
@@ -78,6 +81,7 @@ class Evaluation(SavedState):
         self._new_id = new_id
         self._judge_wait_s = settings.judge_wait_s
         self.pending_audits = PendingAudits(settings.served_memory)
+        self._announced: set[tuple[str, str]] = set()
         self._teacher_answers = RecentTeacherAnswers(rules)
         self._log_throttle = Throttle()
 
@@ -312,6 +316,42 @@ class Evaluation(SavedState):
                 events += self._apply_restriction(trial, trial.changes.observe_served(call.at, threshold), call)
         return events + self._detect_coverage_shift(call)
 
+    def apply_retirements(self, now: datetime) -> list[Event]:
+        """Send students back to the canary share whose teacher was retired since the evidence on them began.
+
+        Without that they would serve until three answers of another model have come; and where an alias goes on under
+        its name, no answer tells. The days before, the log says which students are to be proven anew.
+        """
+        events: list[Event] = []
+        declared = self._rules.retirements()
+        for trial in self.trials.values():
+            for model in sorted(trial.changes.teachers):
+                retirement = retirement_of(model, declared)
+                if retirement is None or retirement.at <= trial.call_gate.since:
+                    continue
+                if retirement.at > now:
+                    self._announce_retirement(trial, retirement, now)
+                    continue
+                restriction = trial.changes.on_retirement(now)
+                if trial.apply_restriction(restriction) and trial.is_serving:
+                    events.append(_retirement_drift(trial, retirement, now))
+                elif restriction is not None:
+                    trial.changes.lift()
+        return events
+
+    def _announce_retirement(self, trial: Trial, retirement: Retirement, now: datetime) -> None:
+        if retirement.at - now > _RETIREMENT_NOTICE or (trial.student, retirement.model) in self._announced:
+            return
+        self._announced.add((trial.student, retirement.model))
+        _log.warning(
+            "%s answers for the last time before %s (%s): student %s learned from it and has to be proven anew; let "
+            "its successor answer the task by then",
+            retirement.model,
+            retirement.on.isoformat(),
+            retirement.source,
+            trial.student,
+        )
+
     def _apply_restriction(self, trial: Trial, restriction: CanaryRestriction | None, call: Invocation) -> list[Event]:
         """Report that a student must be proven again; a student that is not serving just restarts its proof."""
         if not trial.apply_restriction(restriction) or restriction is None:
@@ -421,6 +461,21 @@ def _is_random_audit(call: Invocation) -> bool:
 def shown_answer(judge: Judge, judgement: Judgement, answer: Message) -> str | None:
     """Return a student's answer for people to see: where it disagrees, or the judge errs and they measure it."""
     return answer_text(answer) if not judgement.agreed or human_marks(judge) is not None else None
+
+
+def _retirement_drift(trial: Trial, retirement: Retirement, now: datetime) -> Drift:
+    return Drift(
+        id=verdict_id("retirement", retirement.model, trial.student, retirement.at),
+        at=now,
+        task=trial.promotion.task,
+        student=trial.student,
+        tier="warn",
+        drifted=False,
+        cause="teacher",
+        confidence=1.0,
+        statistic=trial.coverage_shift.share,
+        audited=trial.audit_count,
+    )
 
 
 def verdict_id(kind: str, invocation: str, student: str, at: datetime) -> str:

@@ -14,6 +14,7 @@ from understudies.datasets.dataset import Dataset, read_dataset
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
 from understudies.datasets.system_template import SystemTemplate
+from understudies.datasets.teacher_lineage import describe_terms
 from understudies.events import CANONICAL_FORM, PROMOTIONS, Event, NewId, Promotion, usd
 from understudies.judge_backends.install import install_judge_backends
 from understudies.judges.choice import choose_judge
@@ -229,6 +230,7 @@ class TrainerApp(SavedState):
             seconds=training.seconds,
             licence=best.outcome.licence,
             consent=self._settings.consent,
+            terms=describe_terms(dataset.teachers),
             canonical_form=CANONICAL_FORM,
         )
         head = HeadInputs.find(dataset.examples, training.data.judge, training.data.system)

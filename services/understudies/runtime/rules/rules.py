@@ -1,6 +1,7 @@
 """Define the complete content of `understudies.toml`."""
 
 from collections.abc import Collection, Iterator, Mapping
+from datetime import date
 from typing import Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -20,6 +21,10 @@ class TaskRulesLookup(Protocol):
 
     def for_task(self, task: str) -> TaskRules:
         """Return the current rules of a task."""
+        ...
+
+    def retirements(self) -> Mapping[str, date | None]:
+        """Return the declared days from which models no longer answer; None for those that are never retired."""
         ...
 
 
@@ -44,6 +49,11 @@ class Rules(BaseModel):
             return self.defaults
         base = self.unqualified_name(task)
         return self.defaults if base is None else self.tasks.get(base, self.defaults)
+
+    def retirements(self) -> Mapping[str, date | None]:
+        """Return the declared days from which models no longer answer; None for those that are never retired."""
+        declared = (entry for spec in self.teachers.values() for entry in spec.retires.items())
+        return {model: on if isinstance(on, date) else None for model, on in declared}
 
     def unqualified_name(self, task: str) -> str | None:
         """Return the name that a tenant gives a task of its own; None for a shared task."""

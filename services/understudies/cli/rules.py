@@ -67,6 +67,9 @@ def _format_rules(loaded: Rules, environ: Mapping[str, str]) -> Iterator[str]:
         yield from ("", header("tasks", name) + ("" if base is None else "  # one tenant's own task"))
         where = header("tasks", str(base)) if by_base else "[defaults]"
         yield from _format_task(task, loaded.tasks[str(base)] if by_base else loaded.defaults, where)
+    for name, judge in loaded.judges.items():
+        yield from ("", header("judges", name))
+        yield from (f"{field} = {value(getattr(judge, field))}" for field in sorted(judge.model_fields_set))
     for name, teacher in loaded.teachers.items():
         yield from ("", header("teachers", name))
         yield from _format_teacher(teacher, environ)

@@ -5,6 +5,7 @@ declaration (`UNDERSTUDIES_TRAINER_CONSENT`, `[teachers.NAME] retires`) has prec
 unknown, and is said to be.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -70,6 +71,7 @@ _TERMS: Final[tuple[tuple[tuple[str, ...], TeacherTerms], ...]] = (
         TeacherTerms("yes", "Hugging Face", "Apache License 2.0 of the weights", _AS_OF),
     ),
 )
+_DATE_FIELDS: Final = ("shutdown_date", "retirement_date", "deprecation")
 _OPENAI: Final = "OpenAI, Deprecations, as of 2026-05-14"
 _ANTHROPIC: Final = "Anthropic, Model deprecations and release notes, as of 2026-08-05"
 _RETIREMENTS: Final[Mapping[str, Retirement]] = {
@@ -104,6 +106,34 @@ def retirement_of(model: str, declared: Mapping[str, date | None] | None = None)
         on = declared[model]
         return None if on is None else Retirement(model, on, "declared in the rules")
     return _RETIREMENTS.get(model)
+
+
+def read_model_list(body: bytes) -> dict[str, date]:
+    """Return the day of retirement of each model of a `/v1/models` answer that states one.
+
+    Providers name it `shutdown_date`, `retirement_date` or `deprecation`, as a day, a time or seconds since 1970; what
+    is no date is passed over. Raises ValueError if the answer is no list of models.
+    """
+    try:
+        models = json.loads(body)["data"]
+        return {
+            str(model["id"]): day
+            for model in models
+            if (day := next(filter(None, (_read_day(model.get(name)) for name in _DATE_FIELDS)), None)) is not None
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("it is no list of models") from error
+
+
+def _read_day(value: object) -> date | None:
+    try:
+        if isinstance(value, str):
+            return datetime.fromisoformat(value).date()
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC).date()
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None
 
 
 def describe_terms(models: Iterable[str]) -> dict[str, str]:

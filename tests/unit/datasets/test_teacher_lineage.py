@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from understudies.datasets.teacher_lineage import describe_terms, retirement_of, terms_of
+from understudies.datasets.teacher_lineage import describe_terms, read_model_list, retirement_of, terms_of
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,19 @@ def test_a_declared_date_has_precedence_over_the_table() -> None:
     assert own is not None
     assert (own.on, own.source) == (date(2027, 1, 1), "declared in the rules")
     assert retirement_of("gpt-9", declared) is None
+
+
+def test_a_list_of_models_states_dates_in_several_ways() -> None:
+    body = b"""{"object": "list", "data": [
+        {"id": "a", "shutdown_date": "2027-03-01"},
+        {"id": "b", "deprecation": "2027-03-02T10:00:00Z"},
+        {"id": "c", "retirement_date": 1803859200},
+        {"id": "d", "deprecation": null}, {"id": "e", "shutdown_date": "soon"}, {"id": "f", "deprecation": true}
+    ]}"""
+    assert read_model_list(body) == {"a": date(2027, 3, 1), "b": date(2027, 3, 2), "c": date(2027, 3, 1)}
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"data": [1]}', b'{"data": [{"shutdown_date": "2027-01-01"}]}'])
+def test_what_is_no_list_of_models_is_said_to_be(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r"no list of models|Expecting value"):
+        read_model_list(body)

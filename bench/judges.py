@@ -28,11 +28,11 @@ RUBRIC = (
 )
 
 
-def marked_pairs() -> list[MarkedPair]:
-    """Return all pairs of the set."""
+def marked_pairs(items: int = len(PAIRS)) -> list[MarkedPair]:
+    """Return the pairs of the first answers of the set."""
     return [
         MarkedPair(teacher=answer, student=other, agree=agree)
-        for answer, same, different in PAIRS
+        for answer, same, different in PAIRS[:items]
         for agree, others in ((True, same), (False, different))
         for other in others
     ]
@@ -42,20 +42,21 @@ def main() -> None:
     """Measure, and print one paragraph a judge."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gguf", type=Path, help="the model of the llm judge")
+    parser.add_argument("--items", type=int, default=len(PAIRS), help="answers of the set to use")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     install_judge_backends()
-    report("semantic", parse_judge("semantic"))
+    report("semantic", parse_judge("semantic"), options.items)
     for threshold in (0.8, 0.9, 0.95):
         print_errors_at(threshold)
     if options.gguf:
-        asyncio.run(serve_and_measure(options.gguf.resolve(), options.threads))
+        asyncio.run(serve_and_measure(options.gguf.resolve(), options.threads, options.items))
 
 
-def report(title: str, judge: Judge) -> None:
+def report(title: str, judge: Judge, items: int = len(PAIRS)) -> None:
     """Print what a measurement says."""
     began = time.process_time()
-    measured = measure_judge(judge, marked_pairs())
+    measured = measure_judge(judge, marked_pairs(items))
     print(f"\n## {title} ({time.process_time() - began:.1f} s of this process)")
     for line in describe_measurement(measured, 0.95, 0.05):
         print(line)
@@ -70,7 +71,7 @@ def print_errors_at(threshold: float) -> None:
     print(f"semantic at {threshold}: {len(agreed)} agreements, {false} of them false")
 
 
-async def serve_and_measure(gguf: Path, threads: int) -> None:
+async def serve_and_measure(gguf: Path, threads: int, items: int) -> None:
     """Serve the model in a child process, and measure it as a judge."""
     from understudies.students.lora.llama_cpp_process import ServerOptions
     from understudies.students.lora.llama_cpp_server import LlamaCppServer
@@ -84,7 +85,7 @@ async def serve_and_measure(gguf: Path, threads: int) -> None:
         assert rules.defaults.judge is not None
         client = RubricClient(JudgeSettings(), EndpointSettings(endpoints={"local": endpoint}))
         BACKENDS.rubric = client
-        await asyncio.to_thread(report, f"llm: {gguf.stem}", parse_judge(rules.defaults.judge))
+        await asyncio.to_thread(report, f"llm: {gguf.stem}", parse_judge(rules.defaults.judge), items)
         await asyncio.to_thread(client.close)
     finally:
         await server.stop()

@@ -5,6 +5,7 @@ from typing import Any
 from understudies.evaluator.trial import Trial
 from understudies.evaluator.trial_result import UNREACHABLE_THRESHOLD, TrialResult
 from understudies.judges.fallible import human_marks, marks_needed
+from understudies.judges.rubric import RubricJudge
 from understudies.stats.consistency import agreement_ceiling
 from understudies.stats.coverage import ThresholdEvidence, thin_thresholds
 from understudies.stats.selective import SelectiveGate
@@ -60,6 +61,7 @@ def _judge_evidence(trial: Trial) -> dict[str, Any]:
     if marks is None:
         return {}
     return {
+        "judge_is_teacher": _is_judged_by_teacher(trial),
         "promised": round(trial.promised, 4),
         "judge_error": {"bound": _round(trial.judge_error), "contradicted": marks.false, "marked": marks.of},
     }
@@ -162,6 +164,11 @@ def _promotion_reason(trial: Trial, result: TrialResult) -> str:
     return reason + _judge_reason(trial) + _withheld_reason(trial, result)
 
 
+def _is_judged_by_teacher(trial: Trial) -> bool:
+    """Return whether the model that judges is one whose answers the student learned from: it may favour its own."""
+    return isinstance(trial.judge, RubricJudge) and trial.judge.model in trial.changes.teachers
+
+
 def _judge_reason(trial: Trial) -> str:
     """Return what the judge's error takes from the proof, in words; empty for a judge that defines agreement."""
     marks = human_marks(trial.judge)
@@ -170,6 +177,7 @@ def _judge_reason(trial: Trial) -> str:
     return (
         f"; by the judge {trial.judge.name.partition('[')[0]} at least {trial.p0:.1%}, less its error of at most "
         f"{trial.judge_error:.1%}: {marks.description}"
+        + ("; the judge is the teacher itself" if _is_judged_by_teacher(trial) else "")
     )
 
 

@@ -157,8 +157,17 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run_coroutine_threadsafe(work, _background_loop()).result()
 
 
-@cache
+_loop_lock: Final = threading.Lock()
+
+
 def _background_loop() -> asyncio.AbstractEventLoop:
+    # Several threads begin to judge at once, and connections belong to one loop.
+    with _loop_lock:
+        return _start_loop()
+
+
+@cache
+def _start_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="understudies-judge", daemon=True).start()
     return loop

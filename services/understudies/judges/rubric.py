@@ -1,5 +1,6 @@
 """Judge by a language model and a rubric, asked in both orders."""
 
+import json
 from dataclasses import dataclass
 
 from understudies.events import Message
@@ -7,6 +8,7 @@ from understudies.judges.backends import ask_rubric
 from understudies.judges.base import AGREEMENT, Judgement, abbreviate, format_judge_name
 from understudies.judges.exact import compare_texts, tool_use_mismatch
 from understudies.judges.human_marks import NO_MARKS, HumanMarks
+from understudies.judges.materials import JudgeUnavailableError, read_material
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,15 @@ class RubricJudge:
     @property
     def description(self) -> str:
         return f"by the model and rubric of [judges.{self.table}], asked in both orders; {self.marks.description}"
+
+    @property
+    def model(self) -> str | None:
+        """The model that judges; None where this process does not have the table."""
+        try:
+            spec: dict[str, str] = json.loads(read_material(self.spec))
+        except JudgeUnavailableError:
+            return None
+        return spec.get("model")
 
     def judge(self, teacher: Message, student: Message) -> Judgement:
         if bool(teacher.tool_calls) != bool(student.tool_calls):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.support.datasets import TASK
-from tests.support.trials import EvaluatorHarness, ScriptedStudent, events_of_type, traffic
+from tests.support.trials import EvaluatorHarness, ScriptedStudent, dataset, events_of_type, traffic
 
 from understudies.datasets.object_store import ObjectStore
 from understudies.evaluator.judging import AnswerPair, judge_pairs
@@ -17,7 +17,6 @@ from understudies.judges.backends import BACKENDS
 from understudies.judges.materials import JudgeUnavailableError
 from understudies.judges.registry import parse_judge
 from understudies.runtime.rules.rules import Rules
-from understudies.runtime.rules.task import TaskRules
 
 STUDENT = f"{TASK}@1"
 
@@ -27,10 +26,10 @@ def files(tmp_path: Path) -> ObjectStore:
     return ObjectStore(f"file://{tmp_path}")
 
 
-async def on_trial(files: ObjectStore, judge: str, **settings: Any) -> EvaluatorHarness:
+async def on_trial(files: ObjectStore, judge: str, **tables: Any) -> EvaluatorHarness:
     """The trial of a student that gives the teacher's answers, word by word."""
-    rules = Rules(defaults=TaskRules(judge=judge))
-    bench = EvaluatorHarness(files, ScriptedStudent(), rules=rules, **settings)
+    rules = Rules.model_validate({"judges": tables, "defaults": {"judge": judge}})
+    bench = EvaluatorHarness(files, ScriptedStudent(), rules=rules)
     await bench.handle(bench.promotion("trained"))
     return bench
 
@@ -108,3 +107,17 @@ async def test_a_failed_or_late_judgement_is_no_verdict(monkeypatch: pytest.Monk
     wait.set()
     assert [one and one.agreed for one in judged] == [True, None, None]
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("model", "is_teacher"), [("own", False), (None, True)])
+async def test_a_teacher_that_judges_itself_is_named(files: ObjectStore, model: str | None, is_teacher: bool) -> None:
+    [teacher] = {example.teacher for example in dataset().examples}
+    table = {"kind": "llm", "endpoint": "x", "model": model or teacher, "rubric": "Alike."}
+    name = Rules.model_validate({"judges": {"tone": table}, "defaults": {"judge": "llm[tone]"}}).defaults.judge
+    assert name is not None
+    bench = await on_trial(files, f"{name[:-1]};false:0;of:900]", tone=table)
+    await bench.handle(*traffic(0, 400, model=teacher))
+    found = decision(await bench.look(3))
+    assert found.decision == "promote"
+    assert found.evidence["judge_is_teacher"] is is_teacher
+    assert ("the judge is the teacher itself" in found.reason) is is_teacher

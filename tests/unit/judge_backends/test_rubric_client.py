@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -12,6 +13,7 @@ from aiohttp import web
 from tests.support.chat_messages import assistant_message
 from tests.support.chat_server import ChatServer, Reply, chat_server, completion
 
+from understudies.judge_backends import rubric_client
 from understudies.judge_backends.rubric_client import RubricClient
 from understudies.judge_backends.settings import JudgeSettings
 from understudies.judges.backends import BACKENDS
@@ -118,3 +120,15 @@ async def test_an_event_loop_is_never_blocked() -> None:
         client(SPEC, "one", "two")
     with pytest.raises(JudgeUnavailableError, match="UNDERSTUDIES_ENDPOINTS__CHECKER__BASE_URL"):
         await asyncio.to_thread(client, SPEC, "one", "two")
+
+
+async def test_threads_that_begin_at_once_share_one_loop_and_its_connections() -> None:
+    async with chat_server(lambda body: says("yes")) as server:
+        endpoint = Endpoint(base_url=server.base_url, model="other")
+        client = RubricClient(JudgeSettings(), EndpointSettings(endpoints={"checker": endpoint}))
+        rubric_client._start_loop.cache_clear()
+        pairs = [(f"one {number}", f"two {number}") for number in range(32)]
+        answers = await asyncio.gather(*(asyncio.to_thread(client, SPEC, *pair) for pair in pairs))
+        await asyncio.to_thread(client.close)
+    assert all(answer.in_order and answer.reversed for answer in answers)
+    assert sum(thread.name == "understudies-judge" for thread in threading.enumerate()) <= 2

@@ -134,4 +134,5 @@ def _describe_judge_error(evidence: Mapping[str, Any]) -> str:
     return (
         f". The judge errs, as people contradicted {error['contradicted']} of {error['marked']} of its agreements: by "
         f"it at least {evidence['p0']:.1%} is proven, less its error of at most {error['bound']:.1%}"
+        + ("; it is the teacher itself that judges" if evidence.get("judge_is_teacher") else "")
     )

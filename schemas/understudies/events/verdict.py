@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from understudies.events.base import Event
+from understudies.events.money import Usd, usd
 from understudies.events.serving_scope import (
     HEAD_THRESHOLD_DESCRIPTION,
     LEVELS_DESCRIPTION,
@@ -33,7 +34,8 @@ class Verdict(Event):
     fingerprint: str
     answer_class: str | None = Field(default=None, description="teacher's answer if the set of answers is closed")
     student_answer: str | None = Field(
-        default=None, description="student's answer where it disagreed, as people read it, cut if it is long"
+        default=None,
+        description="student's answer, as people read it, cut if it is long: where it disagreed, or the judge may err",
     )
     student_class: str | None = Field(
         default=None, description="student's answer where it disagreed, if the set of answers is closed"
@@ -42,6 +44,7 @@ class Verdict(Event):
         default=False,
         description="an audit in addition to the random draw: it is evidence only for its class of answers",
     )
+    judge_cost_usd: Usd = Field(default=usd(0), description="cost of asking a model to judge, in US dollars")
     counts: bool = Field(
         default=True, description="whether it is evidence: unbiased, unseen in training, first of its input"
     )

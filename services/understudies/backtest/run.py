@@ -1,5 +1,6 @@
 """Run a backtest: replay a log through the whole system before changing anything in production."""
 
+import asyncio
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -9,7 +10,7 @@ from decimal import Decimal
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from understudies.backtest.constant_answers import find_constant_answers
 from understudies.backtest.pricing import UnknownPrice, find_unknown_prices, resolve_price
@@ -62,6 +63,8 @@ class BacktestOptions:
     trainer: TrainerSettings = field(default_factory=partial(settings_from, TrainerSettings))
 
 
+_JUDGE_WAIT_S: Final = 3600.0
+"""A backtest waits for slow judges: the same log gives the same report."""
 OnStart = Callable[[Platform, CallOutcomes], None]
 """Called before the first call is played, with the running platform and the outcomes of the calls to come."""
 
@@ -102,7 +105,9 @@ async def backtest_log(
 
     async def finish(platform: Platform, outcomes: CallOutcomes, end: datetime) -> BacktestReport:
         details = _collect_details(platform, rules, calls, end)
-        report = build_report(
+        # In a thread, for judges that ask a model about served answers that nobody has compared yet.
+        report = await asyncio.to_thread(
+            build_report,
             outcomes,
             details,
             source=_summarise_log(path, parsed, calls, recorded, details, options),
@@ -187,7 +192,7 @@ async def _replay(
                 }
             ),
             budget=options.budget,
-            evaluator=options.evaluator,
+            evaluator=options.evaluator.model_copy(update={"judge_wait_s": _JUDGE_WAIT_S}),
             trainer=options.trainer,
             extra_services=(collector,),
         )

@@ -67,7 +67,7 @@ class Ledger(SavedState):
         self.escalated += bool(call.route and call.route.reason in _ESCALATION_REASONS)
 
     def record_comparison(self, cost: Decimal) -> None:
-        """Add the cost of a student's answer that was compared but not served."""
+        """Add the cost of a comparison: the judge's, and that of the student's answer if it was not served."""
         self.compared += cost
 
     @property

@@ -111,7 +111,10 @@ class TaskState(SavedState):
         if verdict.phase in ("validation", "shadow"):
             student = self.students.get(verdict.student)
             validated_cost = student.validated_cost if student else None
-            self.ledger.record_comparison(self.student_cost if validated_cost is None else validated_cost)
+            cost = self.student_cost if validated_cost is None else validated_cost
+            self.ledger.record_comparison(cost + verdict.judge_cost_usd)
+        else:
+            self.ledger.record_comparison(verdict.judge_cost_usd)
 
     def _apply_self_agreement(self, verdict: Verdict) -> None:
         """Count a repeated answer to an input that the teacher had answered before, once for each input."""

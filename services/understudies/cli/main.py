@@ -13,6 +13,8 @@ from understudies.cli.export import EPILOG as EXPORT_EXAMPLES
 from understudies.cli.export import export
 from understudies.cli.import_calls import EPILOG as IMPORT_EXAMPLES
 from understudies.cli.import_calls import import_calls
+from understudies.cli.judge import EPILOG as JUDGE_EXAMPLES
+from understudies.cli.judge import judge
 from understudies.cli.keys import keys
 from understudies.cli.router import EPILOG as ROUTER_EXAMPLES
 from understudies.cli.router import router
@@ -37,6 +39,7 @@ app = typer.Typer(
 app.command(epilog=BACKTEST_EXAMPLES)(backtest)
 app.command()(demo)
 app.command(epilog=UP_EXAMPLES)(up)
+app.command(epilog=JUDGE_EXAMPLES)(judge)
 app.command("import", epilog=IMPORT_EXAMPLES)(import_calls)
 app.command(epilog=EXPORT_EXAMPLES)(export)
 app.command(epilog=STATUS_EXAMPLES)(status)

@@ -18,9 +18,11 @@ from pydantic_settings import BaseSettings
 
 from understudies.budget.settings import BudgetSettings
 from understudies.evaluator.settings import EvaluatorSettings
+from understudies.judge_backends.settings import JudgeSettings
 from understudies.notices.settings import NoticeSettings
 from understudies.observer.settings import ObserverSettings
 from understudies.router.settings import RouterSettings
+from understudies.runtime.rules.judge import JudgeRules
 from understudies.runtime.rules.router import RouterRules
 from understudies.runtime.rules.task import TaskRules
 from understudies.runtime.rules.teacher import (
@@ -77,6 +79,7 @@ SETTINGS: Final[Sequence[tuple[str, str, type[BaseSettings]]]] = (
         "Prompts that are optimised for another model; the trainer. See [students.md](students.md).",
         PromptSettings,
     ),
+    ("Judges", "Judges that ask a model; the evaluator and the trainer. See [rules.md](rules.md).", JudgeSettings),
     ("Budget", "The budget service: when a student pays for itself, and its ramp.", BudgetSettings),
     ("Bus", "Kafka; all services.", BusSettings),
     ("Store", "ClickHouse; the observer, and `understudies up`.", StoreSettings),
@@ -105,8 +108,8 @@ NESTED_SETTINGS: Final[Sequence[tuple[str, str, str, type[BaseModel]]]] = (
     (
         "Endpoints",
         "UNDERSTUDIES_ENDPOINTS__NAME__",
-        "OpenAI-compatible endpoints for `few_shot`, `prompt_optimised` and `api_fine_tune` students, and decision "
-        "APIs for `decision` students; `NAME` is any name; use it in lower case in "
+        "OpenAI-compatible endpoints for `few_shot`, `prompt_optimised` and `api_fine_tune` students and `llm` judges, "
+        "and decision APIs for `decision` students; `NAME` is any name; use it in lower case in "
         "`UNDERSTUDIES_TRAINER_FEW_SHOT_ENDPOINT`, `UNDERSTUDIES_PROMPTS_ENDPOINT`, "
         "`UNDERSTUDIES_FINE_TUNING_ENDPOINT` or `UNDERSTUDIES_TRAINER_DECISION_ENDPOINT`.",
         Endpoint,
@@ -118,6 +121,11 @@ RULES: Final[Sequence[tuple[str, str, type[BaseModel]]]] = (
         'The rules of one task. Rules that a task does not set are taken from `[defaults]`; `"none"` unsets one that '
         "`[defaults]` sets.",
         TaskRules,
+    ),
+    (
+        "[judges.NAME]",
+        "A judge that needs more than a name, for `judge` of a task: `sql[NAME]`, `code[NAME]` or `llm[NAME]`.",
+        JudgeRules,
     ),
     ("[tenants.NAME]", "Keys, allowed tasks and daily budget of one tenant.", TenantRules),
     ("[teachers.NAME]", "One upstream provider: its URL, models, API key and price.", TeacherSpec),
@@ -147,6 +155,7 @@ _UNITS_BY_NAME: Final = {
     "audits_per_day": "verdicts a day",
     "canary": "share of calls",
     "alpha": "probability",
+    "judge_wait_s": "s",
     "learning_rate": "number",
     "beta": "probability",
     "class_floor": "share",

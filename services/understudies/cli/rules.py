@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.request import Request, urlopen
 
 import typer
 
@@ -23,6 +25,8 @@ Examples:
 
   understudies rules check understudies.toml
 """
+_MODEL_LIST_S: Final = 30.0
+_MODEL_LIST_BYTES: Final = 16 * 1024 * 1024
 _BUILT_IN_COMMENT = "  # built in"
 _UNSET_DESCRIPTIONS: Final[Mapping[str, str]] = {
     "judge": "by the format of the answers",
@@ -58,6 +62,35 @@ def check(
         typer.echo(line)
 
 
+@rules.command()
+def retirements(
+    file: Annotated[Path, typer.Argument(help="The rules, such as understudies.toml.", show_default=False)],
+) -> None:
+    """Ask the teachers' /v1/models when models are retired, and print the lines for the rules."""
+    with report_errors():
+        loaded = read_rules(file)
+        for name, teacher in loaded.teachers.items():
+            typer.echo(f"{header('teachers', name)}")
+            typer.echo(_describe_retirements(teacher, os.environ))
+
+
+def _describe_retirements(teacher: TeacherSpec, environ: Mapping[str, str]) -> str:
+    # Imported here so that `--help` responds at once.
+    from understudies.datasets.teacher_lineage import read_model_list
+
+    key = environ.get(teacher.api_key_env or "", "")
+    headers = {"authorization": f"Bearer {key}", "x-api-key": key, "anthropic-version": "2023-06-01"} if key else {}
+    request = Request(f"{teacher.base_url.rstrip('/')}/models", headers=headers)
+    try:
+        with urlopen(request, timeout=_MODEL_LIST_S) as response:
+            found = read_model_list(response.read(_MODEL_LIST_BYTES))
+    except (OSError, ValueError, HTTPException) as error:
+        return f"# its list of models cannot be read: {error}"
+    if not found:
+        return "# its list of models states no date; the built-in table holds"
+    return "retires = {" + ", ".join(f'"{model}" = {day.isoformat()}' for model, day in sorted(found.items())) + "}"
+
+
 def _format_rules(loaded: Rules, environ: Mapping[str, str]) -> Iterator[str]:
     yield "[defaults]  # every task without a table below"
     yield from _format_task(loaded.defaults, TaskRules(), "")
@@ -67,6 +100,9 @@ def _format_rules(loaded: Rules, environ: Mapping[str, str]) -> Iterator[str]:
         yield from ("", header("tasks", name) + ("" if base is None else "  # one tenant's own task"))
         where = header("tasks", str(base)) if by_base else "[defaults]"
         yield from _format_task(task, loaded.tasks[str(base)] if by_base else loaded.defaults, where)
+    for name, judge in loaded.judges.items():
+        yield from ("", header("judges", name))
+        yield from (f"{field} = {value(getattr(judge, field))}" for field in sorted(judge.model_fields_set))
     for name, teacher in loaded.teachers.items():
         yield from ("", header("teachers", name))
         yield from _format_teacher(teacher, environ)

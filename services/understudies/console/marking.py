@@ -3,11 +3,12 @@
 from typing import Final, Literal
 from urllib.parse import parse_qsl
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from starlette.types import Receive, Scope, Send
 
 from understudies.console.page import DISAGREEMENTS_PATH, HEADERS, address
-from understudies.console.reads.disagreements import is_known, store_mark
+from understudies.console.reads.disagreements import fetch_marked_pairs, is_known, store_mark
 from understudies.console.source import ConsoleSource
 from understudies.events import TaskName
 from understudies.router.endpoints.errors import BadRequest, HttpError
@@ -44,7 +45,7 @@ class MarkForm(BaseModel):
 
 
 class MarkEndpoint:
-    """ASGI handler of `/marks`: keep a mark, then return to the page of the form."""
+    """ASGI handler of `/marks`: keep a mark, then return to the page of the form; GET gives a task's marks."""
 
     def __init__(self, source: ConsoleSource, access: StatusAccess) -> None:
         self._source = source
@@ -52,6 +53,9 @@ class MarkEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        if scope["method"] == "GET":
+            await self._export(scope, send)
+            return
         self._access.check_change(scope)
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         form = _parse(await read_body(receive, headers.get(b"content-length"), _MAX_BYTES))
@@ -64,6 +68,15 @@ class MarkEndpoint:
         except (RetryLater, Reject) as error:
             raise HttpError(503, f"the mark could not be kept: {error}", code="not_kept") from error
         await send_response(send, 303, {**HEADERS, "location": form.return_address}, b"")
+
+    async def _export(self, scope: Scope, send: Send) -> None:
+        """Send the marks of a task with both answers, as JSON lines, to who may see the answers of all tenants."""
+        if self._access.viewer(scope).tenant is not None:
+            raise HttpError(403, "a tenant does not see the marks of all calls", code="not_shown")
+        query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
+        pairs = await fetch_marked_pairs(self._source.store, query.get("task", ""))
+        body = b"".join(orjson.dumps(pair) + b"\n" for pair in pairs)
+        await send_response(send, 200, HEADERS, body, "application/x-ndjson")
 
 
 def _parse(raw: bytes) -> MarkForm:

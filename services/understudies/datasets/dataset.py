@@ -18,6 +18,8 @@ class Example(BaseModel):
     `calls` is the number of calls with this input, and `repeats` are some of the earlier answers to it, at most twenty.
     `synthetic` if it was written to train on, else absent.
     `training_only` if all its unbiased calls were imported from a log that is too old to be evidence, else absent.
+    `teacher` is the model that answered, by the name that it gave itself; `tenant` who asked last, absent for calls
+    without tenants.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -35,6 +37,7 @@ class Example(BaseModel):
     repeats: tuple[Message, ...] = ()
     training_only: bool | None = None
     synthetic: bool | None = None
+    tenant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.trial import Trial
 from understudies.evaluator.trial_result import TrialResult
 from understudies.events import INVOCATIONS, PROMOTIONS, Event, GateDecision, Invocation, NewId, Promotion
+from understudies.judge_backends.install import install_judge_backends
 from understudies.persistence.fields import AsArray
 from understudies.persistence.saved_state import IN_PLACE, Key, SavedState
 from understudies.runtime.bus.bus import Bus
@@ -136,6 +137,7 @@ class EvaluatorApp(SavedState):
         The gates are evaluated once whole days of calls have ended.
         """
         await self._retry_deferred(now)
+        self._outbox.add(self.evaluation.apply_retirements(now))
         for trial in self.evaluation.trials.values():
             result = trial.look(now, behind=self.is_behind)
             if result is not None:
@@ -196,4 +198,5 @@ def create_app(
     new_id: NewId,
 ) -> EvaluatorApp:
     """Build the evaluator."""
+    install_judge_backends()
     return EvaluatorApp(settings, bus=bus, object_store=object_store, students=students, rules=rules, new_id=new_id)

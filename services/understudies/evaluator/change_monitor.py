@@ -70,6 +70,10 @@ class ChangeMonitor(SavedState):
         _, n = self.day_types.counts(kind, threshold)
         return None if n >= _MIN_DAY_TYPE_VERDICTS else self._restrict("calendar", at)
 
+    def on_retirement(self, at: datetime) -> CanaryRestriction | None:
+        """Restrict a student whose teacher no longer answers, whatever answers under its name."""
+        return self._restrict("teacher", at)
+
     def on_coverage_shift(self, at: datetime) -> CanaryRestriction | None:
         """Restrict a student whose confident share of calls differs from the proven one."""
         return self._restrict("traffic", at)

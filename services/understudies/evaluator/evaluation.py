@@ -4,13 +4,15 @@ import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Final, NamedTuple
 
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.inputs import Input, identify_input
+from understudies.datasets.teacher_lineage import Retirement, retirement_of
 from understudies.evaluator.change_monitor import CanaryRestriction
 from understudies.evaluator.evidence.pending_evidence import NOT_SERVED, Observation
+from understudies.evaluator.judging import AnswerPair, judge_pairs
 from understudies.evaluator.pending_audits import PendingAudits
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.shadow import ask_student
@@ -31,7 +33,8 @@ from understudies.events import (
 )
 from understudies.judges.answer_key import answer_class, answer_key
 from understudies.judges.answer_text import answer_text
-from understudies.judges.base import Judge
+from understudies.judges.base import Judge, Judgement
+from understudies.judges.fallible import human_marks
 from understudies.persistence.fields import AsArray
 from understudies.persistence.saved_state import IN_PLACE, Key, SavedState
 from understudies.runtime.errors import RetryLater
@@ -46,6 +49,8 @@ _log = logging.getLogger(__name__)
 
 _LEFT_TO_TEACHER: Final = frozenset({"low_confidence", "withheld", "unconfirmed", "unproven", "student_error"})
 """Reasons for which a call on which a student was asked is left to the teacher."""
+_RETIREMENT_NOTICE: Final = timedelta(days=60)
+"""How long before its teacher is retired a student is named."""
 _SAMPLE_SALT: Final = "sample"
 
 
@@ -74,7 +79,9 @@ class Evaluation(SavedState):
         self._rules = rules
         self._students = students
         self._new_id = new_id
+        self._judge_wait_s = settings.judge_wait_s
         self.pending_audits = PendingAudits(settings.served_memory)
+        self._announced: set[tuple[str, str]] = set()
         self._teacher_answers = RecentTeacherAnswers(rules)
         self._log_throttle = Throttle()
 
@@ -91,7 +98,7 @@ class Evaluation(SavedState):
             if call.origin == "audit":
                 audited = self._pop_audited(call)
                 if audited is not None:
-                    events += self._judge_audit(call, audited.call)
+                    events += await self._judge_audit(call, audited.call)
                     # A call that the teacher answered itself was evidence when it came.
                     if audited.call.served_by == "student":
                         answered.append(audited)
@@ -164,11 +171,15 @@ class Evaluation(SavedState):
             return []
         student = await self._students.get(trial.artifact)
         answers = await ask_student(student, [one.call.request for one, _, _ in useful])
+        answered_pairs = [(one, answer) for one, answer in zip(useful, answers, strict=True) if answer is not None]
+        pairs = [AnswerPair(one.answer, answer.message) for (one, _, _), answer in answered_pairs]
+        judgements = await judge_pairs(trial.judge, pairs, self._judge_wait_s)
         verdicts: list[Event] = []
-        for ((call, teacher_answer), call_input, sampled), answer in zip(useful, answers, strict=True):
-            if answer is None:
+        for (((call, teacher_answer), call_input, sampled), answer), judgement in zip(
+            answered_pairs, judgements, strict=True
+        ):
+            if judgement is None:
                 continue
-            judgement = trial.judge.judge(teacher_answer, answer.message)
             kind = answer_class(teacher_answer, trial.judge)
             observation = Observation(
                 float(judgement.agreed),
@@ -203,7 +214,8 @@ class Evaluation(SavedState):
                     confidence=answer.confidence,
                     fingerprint=call.fingerprint,
                     answer_class=kind,
-                    student_answer=None if judgement.agreed else answer_text(answer.message),
+                    judge_cost_usd=judgement.cost_usd,
+                    student_answer=shown_answer(trial.judge, judgement, answer.message),
                     student_class=None if judgement.agreed else answer_class(answer.message, trial.judge),
                     counts=first,
                 )
@@ -256,15 +268,18 @@ class Evaluation(SavedState):
             return None
         return AnsweredCall(call, audit.response.message)
 
-    def _judge_audit(self, audit: Invocation, call: Invocation) -> list[Event]:
+    async def _judge_audit(self, audit: Invocation, call: Invocation) -> list[Event]:
         assert call.response is not None
         if call.served_by == "teacher":
             judge = self._task_judge(call.task)
-            return [self._verdict(audit, call, judge, "teacher", "self_agreement")] if judge else []
+            repeat = await self._verdict(audit, call, judge, "teacher", "self_agreement") if judge else None
+            return [repeat] if repeat else []
         trial = self.trials.get(call.student or "")
         if trial is None:
             return []
-        verdict = self._verdict(audit, call, trial.judge, trial.student, "audit")
+        verdict = await self._verdict(audit, call, trial.judge, trial.student, "audit")
+        if verdict is None:
+            return []
         call_input = identify_input(call.request, call.fingerprint, call.episode, trial.shape.system)
         observation = Observation(
             float(verdict.agreed),
@@ -300,6 +315,42 @@ class Evaluation(SavedState):
                 threshold = trial.promotion.threshold or 0.0
                 events += self._apply_restriction(trial, trial.changes.observe_served(call.at, threshold), call)
         return events + self._detect_coverage_shift(call)
+
+    def apply_retirements(self, now: datetime) -> list[Event]:
+        """Send students back to the canary share whose teacher was retired since the evidence on them began.
+
+        Without that they would serve until three answers of another model have come; and where an alias goes on under
+        its name, no answer tells. The days before, the log says which students are to be proven anew.
+        """
+        events: list[Event] = []
+        declared = self._rules.retirements()
+        for trial in self.trials.values():
+            for model in sorted(trial.changes.teachers):
+                retirement = retirement_of(model, declared)
+                if retirement is None or retirement.at <= trial.call_gate.since:
+                    continue
+                if retirement.at > now:
+                    self._announce_retirement(trial, retirement, now)
+                    continue
+                restriction = trial.changes.on_retirement(now)
+                if trial.apply_restriction(restriction) and trial.is_serving:
+                    events.append(_retirement_drift(trial, retirement, now))
+                elif restriction is not None:
+                    trial.changes.lift()
+        return events
+
+    def _announce_retirement(self, trial: Trial, retirement: Retirement, now: datetime) -> None:
+        if retirement.at - now > _RETIREMENT_NOTICE or (trial.student, retirement.model) in self._announced:
+            return
+        self._announced.add((trial.student, retirement.model))
+        _log.warning(
+            "%s answers for the last time before %s (%s): student %s learned from it and has to be proven anew; let "
+            "its successor answer the task by then",
+            retirement.model,
+            retirement.on.isoformat(),
+            retirement.source,
+            trial.student,
+        )
 
     def _apply_restriction(self, trial: Trial, restriction: CanaryRestriction | None, call: Invocation) -> list[Event]:
         """Report that a student must be proven again; a student that is not serving just restarts its proof."""
@@ -344,10 +395,16 @@ class Evaluation(SavedState):
         judges = [trial.judge for trial in self._trials_of(task)]
         return judges[-1] if judges else self._teacher_answers.choose_judge(task)
 
-    def _verdict(self, audit: Invocation, call: Invocation, judge: Judge, student: str, phase: Phase) -> Verdict:
+    async def _verdict(
+        self, audit: Invocation, call: Invocation, judge: Judge, student: str, phase: Phase
+    ) -> Verdict | None:
+        """Return the verdict on an audited call; None if its judge gives none."""
         assert audit.response is not None
         assert call.response is not None
-        judgement = judge.judge(audit.response.message, call.response.message)
+        pair = AnswerPair(audit.response.message, call.response.message)
+        [judgement] = await judge_pairs(judge, [pair], self._judge_wait_s)
+        if judgement is None:
+            return None
         return Verdict(
             id=verdict_id(phase, audit.id, student, audit.at),
             at=audit.at,
@@ -362,7 +419,8 @@ class Evaluation(SavedState):
             confidence=call.confidence,
             fingerprint=call.fingerprint,
             answer_class=answer_class(audit.response.message, judge),
-            student_answer=None if judgement.agreed else answer_text(call.response.message),
+            judge_cost_usd=judgement.cost_usd,
+            student_answer=shown_answer(judge, judgement, call.response.message),
             student_class=None if judgement.agreed else answer_class(call.response.message, judge),
             spot_check=not _is_random_audit(call),
             counts=False,
@@ -398,6 +456,26 @@ def _served_from(trial: Trial, call: Invocation) -> float | None:
 def _is_random_audit(call: Invocation) -> bool:
     """Return whether a call was randomly sampled for its audit, not only as the first of its answer on a day."""
     return call.route is None or not call.route.spot_check or bool(call.route.drawn)
+
+
+def shown_answer(judge: Judge, judgement: Judgement, answer: Message) -> str | None:
+    """Return a student's answer for people to see: where it disagrees, or the judge errs and they measure it."""
+    return answer_text(answer) if not judgement.agreed or human_marks(judge) is not None else None
+
+
+def _retirement_drift(trial: Trial, retirement: Retirement, now: datetime) -> Drift:
+    return Drift(
+        id=verdict_id("retirement", retirement.model, trial.student, retirement.at),
+        at=now,
+        task=trial.promotion.task,
+        student=trial.student,
+        tier="warn",
+        drifted=False,
+        cause="teacher",
+        confidence=1.0,
+        statistic=trial.coverage_shift.share,
+        audited=trial.audit_count,
+    )
 
 
 def verdict_id(kind: str, invocation: str, student: str, at: datetime) -> str:

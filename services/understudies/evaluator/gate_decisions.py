@@ -4,6 +4,8 @@ from typing import Any
 
 from understudies.evaluator.trial import Trial
 from understudies.evaluator.trial_result import UNREACHABLE_THRESHOLD, TrialResult
+from understudies.judges.fallible import human_marks, marks_needed
+from understudies.judges.rubric import RubricJudge
 from understudies.stats.consistency import agreement_ceiling
 from understudies.stats.coverage import ThresholdEvidence, thin_thresholds
 from understudies.stats.selective import SelectiveGate
@@ -16,6 +18,7 @@ _CAUSES = {
     "agreement": "its audits disagree",
 }
 _MIN_REPEATS = 30
+_ROUNDING = 1e-9
 
 
 def decision_evidence(trial: Trial, result: TrialResult | None = None) -> dict[str, Any]:
@@ -40,6 +43,7 @@ def decision_evidence(trial: Trial, result: TrialResult | None = None) -> dict[s
         "calls": trial.selective_gate.calls,
         "w_max": trial.shape.w_max,
         "p0": trial.p0,
+        **_judge_evidence(trial),
         "chosen": chosen,
         "curve": [*curve],
         "forward": _call_evidence(trial),
@@ -48,6 +52,18 @@ def decision_evidence(trial: Trial, result: TrialResult | None = None) -> dict[s
         "failing_classes": [*sorted(trial.failing_classes())[:_MAX_NAMES]],
         "repeats": {"answers": trial.repeats[0], "alike": trial.repeats[1]},
         "held": result.held if result else None,
+    }
+
+
+def _judge_evidence(trial: Trial) -> dict[str, Any]:
+    """Return what a judge that errs takes from the proof; empty for one that defines agreement."""
+    marks = human_marks(trial.judge)
+    if marks is None:
+        return {}
+    return {
+        "judge_is_teacher": _is_judged_by_teacher(trial),
+        "promised": round(trial.promised, 4),
+        "judge_error": {"bound": _round(trial.judge_error), "contradicted": marks.false, "marked": marks.of},
     }
 
 
@@ -101,6 +117,8 @@ def decision_reason(trial: Trial, result: TrialResult) -> str:
             result.withheld.groups[:_MAX_NAMES]
         )
         return f"all that it could serve is withheld, as it is too often wrong on: {names}"
+    if result.outcome == "inconclusive" and trial.judge_error is None:
+        return _unmeasured_judge_reason(trial)
     strictest = _evidence_against(trial)
     agreement = "unknown" if strictest.agreement is None else f"{strictest.agreement:.1%}"
     surest = f"agreement on the surest {strictest.coverage:.0%} is {agreement} of {strictest.calls} verdicts"
@@ -108,8 +126,18 @@ def decision_reason(trial: Trial, result: TrialResult) -> str:
         surest = f"{surest}; {trial.shape.system.description}"
     noise = describe_teacher_noise(*trial.repeats)
     if result.outcome == "reject":
-        return f"shown to agree less than {trial.p0:.0%} even where it is surest: {surest}{noise}"
+        return f"shown to agree less than {_percent(trial.p0)} even where it is surest: {surest}{noise}"
     return f"nothing proven after {_count_text(trial.selective_gate)}, a better student is needed: {surest}{noise}"
+
+
+def _unmeasured_judge_reason(trial: Trial) -> str:
+    marks = human_marks(trial.judge)
+    assert marks is not None
+    return (
+        f"the judge {trial.judge.name.partition('[')[0]} finds that it agrees, but proves nothing: {marks.description}"
+        f"; have at least {marks_needed(trial.p0, trial.alpha)} of its agreements marked, and measure it with "
+        "`understudies judge`"
+    )
 
 
 def _evidence_against(trial: Trial) -> ThresholdEvidence:
@@ -126,13 +154,40 @@ def _promotion_reason(trial: Trial, result: TrialResult) -> str:
     seen = f"after {inputs} on distinct inputs and {calls} on calls since"
     if result.threshold == UNREACHABLE_THRESHOLD:
         return f"answers {result.coverage:.0%} of the calls, inputs that come often and are proven, {seen}"
-    proven = result.levels[-1] if trial.is_serving and result.levels and result.levels[-1][0] > trial.p0 else None
+    highest = result.levels[-1] if trial.is_serving and result.levels else None
+    proven = highest if highest is not None and highest[0] > trial.promised + _ROUNDING else None
     candidate = next((point for point in trial.thresholds if point.confidence == result.threshold), None)
     surest = f" on the surest {candidate.coverage:.0%} of calls" if candidate else ""
-    reason = f"agrees at least {trial.p0:.0%}{surest}, {seen}"
+    reason = f"agrees at least {trial.promised:.0%}{surest}, {seen}"
     if proven is not None:
         reason = f"agrees at least {proven[0]:.1%} from confidence {proven[1]:.3f} on, {seen}"
-    return reason + _withheld_reason(trial, result)
+    return reason + _judge_reason(trial) + _withheld_reason(trial, result)
+
+
+def _is_judged_by_teacher(trial: Trial) -> bool:
+    """Return whether the model that judges is one whose answers the student learned from: it may favour its own."""
+    return isinstance(trial.judge, RubricJudge) and trial.judge.model in trial.changes.teachers
+
+
+def _judge_reason(trial: Trial) -> str:
+    """Return what the judge's error takes from the proof, in words; empty for a judge that defines agreement."""
+    marks = human_marks(trial.judge)
+    if marks is None or trial.judge_error is None:
+        return ""
+    return (
+        f"; by the judge {trial.judge.name.partition('[')[0]} at least {trial.p0:.1%}, less its error of at most "
+        f"{trial.judge_error:.1%}: {marks.description}"
+        + ("; the judge is the teacher itself" if _is_judged_by_teacher(trial) else "")
+    )
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent, with a decimal where it is no whole one.
+
+    >>> _percent(0.95), _percent(0.9738)
+    ('95%', '97.4%')
+    """
+    return f"{share:.0%}" if abs(share * 100 - round(share * 100)) < 1e-6 else f"{share:.1%}"
 
 
 def _withheld_reason(trial: Trial, result: TrialResult) -> str:

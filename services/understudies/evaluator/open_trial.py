@@ -6,27 +6,30 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
+from typing import Final
 
 from understudies.datasets.dataset import Dataset, Example, read_dataset
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.inputs import identify_input
 from understudies.datasets.object_store import ObjectStore
 from understudies.datasets.system_template import SystemTemplate
-from understudies.evaluator.evaluation import verdict_id
+from understudies.evaluator.evaluation import shown_answer, verdict_id
 from understudies.evaluator.evidence.conversation_shape import ConversationShape
 from understudies.evaluator.evidence.expected_coverage import ExpectedCoverage
 from understudies.evaluator.evidence.pending_evidence import Observation
 from understudies.evaluator.evidence.used_inputs import UsedInputs
+from understudies.evaluator.judging import AnswerPair, judge_pairs
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.shadow import ask_student
 from understudies.evaluator.trial import Trial
 from understudies.evaluator.withholding import FailingClasses
 from understudies.events import Promotion, Verdict
 from understudies.judges.answer_key import answer_class, answer_key
-from understudies.judges.answer_text import answer_text
 from understudies.judges.base import Judge, Judgement
 from understudies.judges.choice import choose_judge
+from understudies.judges.fallible import is_slow
 from understudies.judges.registry import parse_judge
+from understudies.runtime.errors import RetryLater
 from understudies.runtime.rules.task import TaskRules
 from understudies.stats.coverage import CANDIDATE_COVERAGES, Threshold, coverage_thresholds, sequence_start
 from understudies.students.base import Answer, Student
@@ -34,6 +37,10 @@ from understudies.students.head_inputs import HeadStudent, input_name
 from understudies.students.student_cache import StudentCache
 
 EXACT_MATCH_KIND = "cache"
+_OPENING_WAIT: Final = 15
+"""How many times as long the held-out answers of a trial are waited for as a batch of calls."""
+_MAX_REPEATS: Final = 100
+"""Repeated answers of the teacher that are compared by a judge that takes long."""
 _MIN_CLOSED_SHARE = 0.80
 """The share of repeated answers from which they form a closed set."""
 
@@ -80,10 +87,17 @@ async def open_trial(
     last = max(example.at for example in dataset.examples)
     classes = _count_training_classes(dataset, judge)
     closed_set = is_closed_set(classes.values())
+    pairs = [AnswerPair(example.answer, answer.message) for example, answer in tail]
+    # One that is not judged is no evidence: neither for the student nor against it.
     judged = [
-        HeldOutAnswer(example, answer, judge.judge(example.answer, answer.message), answer_class(example.answer, judge))
-        for example, answer in tail
+        HeldOutAnswer(example, answer, judgement, answer_class(example.answer, judge))
+        for (example, answer), judgement in zip(
+            tail, await judge_pairs(judge, pairs, settings.judge_wait_s * _OPENING_WAIT), strict=True
+        )
+        if judgement is not None
     ]
+    if not judged:
+        raise RetryLater(f"the judge {judge.name} gave no verdict on any of the {len(tail)} held-out answers")
     validation = [held for held in judged if held.example.split == "validation"]
     trial = Trial(
         promotion,
@@ -100,7 +114,7 @@ async def open_trial(
         closed_set=closed_set,
         teachers=dataset.teachers,
         carried=carried,
-        repeats=_count_repeats(dataset, judge),
+        repeats=await _count_repeats(dataset, judge, settings.judge_wait_s),
     )
     verdicts: list[Verdict] = []
     for held in judged:
@@ -124,7 +138,8 @@ async def open_trial(
                 confidence=answer.confidence,
                 fingerprint=example.fingerprint,
                 answer_class=held.answer_class,
-                student_answer=None if held.judgement.agreed else answer_text(answer.message),
+                judge_cost_usd=held.judgement.cost_usd,
+                student_answer=shown_answer(judge, held.judgement, answer.message),
                 student_class=None if held.judgement.agreed else answer_class(answer.message, judge),
             )
         )
@@ -219,14 +234,17 @@ def _expected_coverage(
     return coverage
 
 
-def _count_repeats(dataset: Dataset, judge: Judge) -> tuple[int, int]:
+async def _count_repeats(dataset: Dataset, judge: Judge, wait_s: float) -> tuple[int, int]:
     """Return how often the teacher answered an input again, and how often alike."""
-    repeats = alike = 0
-    for example in dataset.examples:
-        for earlier, later in pairwise((*example.repeats, example.answer)):
-            repeats += 1
-            alike += judge.judge(earlier, later).agreed
-    return repeats, alike
+    pairs = [
+        AnswerPair(earlier, later)
+        for example in dataset.examples
+        for earlier, later in pairwise((*example.repeats, example.answer))
+    ]
+    if is_slow(judge):
+        pairs = pairs[:_MAX_REPEATS]
+    judged = [judgement for judgement in await judge_pairs(judge, pairs, wait_s) if judgement is not None]
+    return len(judged), sum(judgement.agreed for judgement in judged)
 
 
 def _used_in_training(dataset: Dataset, kind: str, shape: ConversationShape) -> UsedInputs:

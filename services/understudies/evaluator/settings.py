@@ -25,3 +25,9 @@ class EvaluatorSettings(BaseSettings):
     served_memory: int = Field(
         default=20_000, gt=0, description="maximum sampled calls that wait for their audit; the oldest are dropped"
     )
+    judge_wait_s: float = Field(
+        default=20.0,
+        gt=0,
+        description="longest wait for a judge that asks a model or runs code, per batch of a task's calls; "
+        "a later judgement is none",
+    )

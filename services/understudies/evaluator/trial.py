@@ -20,8 +20,9 @@ from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.trial_migration import migrate_trial
 from understudies.evaluator.trial_result import TrialResult, joint_result
 from understudies.evaluator.withholding import FailingClasses, Withholding
-from understudies.events import Promotion, Request
+from understudies.events import Promotion, ProvenLevels, Request
 from understudies.judges.base import Judge
+from understudies.judges.fallible import demanded_agreement, split_alpha
 from understudies.judges.registry import parse_judge
 from understudies.persistence.fields import As, Seconds
 from understudies.persistence.saved_state import Key, SavedState
@@ -53,6 +54,11 @@ class Trial(SavedState):
     promotion: Annotated[Promotion, Key("story")]
     judge: Annotated[Judge, As(str, read=parse_judge, write=_judge_name)]
     p0: float
+    """The agreement by the judge that the gates demand: the promised one, and the judge's error on top."""
+    judge_error: Annotated[float | None, Key(default=float)]
+    """What the judge's error takes from the agreement that is proven; None if it is not known well enough."""
+    alpha: Annotated[float, Key(default=lambda: 0.05)]
+    """The error budget that gate and judge share."""
     shape: ConversationShape
     expected_coverage: Annotated[ExpectedCoverage, Key("reach")]
     repeats: tuple[int, int]
@@ -96,7 +102,11 @@ class Trial(SavedState):
     ) -> None:
         self.promotion = promotion
         self.judge = judge
-        self.p0 = p0
+        demanded = demanded_agreement(judge, p0, settings.alpha)
+        self.alpha = settings.alpha
+        self.judge_error = None if demanded is None else demanded - p0
+        # A judge that proves nothing is tried all the same: people need its verdicts to measure it by.
+        self.p0 = p0 = p0 if demanded is None else demanded
         self.shape = shape or ConversationShape()
         self.expected_coverage = expected_coverage or ExpectedCoverage(
             [candidate.confidence for candidate in candidates]
@@ -105,7 +115,7 @@ class Trial(SavedState):
         self._n_max = settings.n_max
         self._min_span = timedelta(hours=settings.min_span_hours)
         confidences = [candidate.confidence for candidate in candidates]
-        alpha = trial_alpha(settings, promotion.student)
+        alpha = split_alpha(judge, trial_alpha(settings, promotion.student))
         gates = create_gates(candidates, self.expected_coverage, p0=p0, alpha=alpha, settings=settings, start=start)
         self.input_gate = DistinctInputGate(gates.inputs, used=used_inputs, shape=self.shape, student=promotion.student)
         self.call_gate = CallGate(
@@ -119,7 +129,9 @@ class Trial(SavedState):
             closed_set=closed_set,
         )
         self.changes = ChangeMonitor.create(confidences, teachers, p0)
-        self.levels = ProvenLevelsTracker(AgreementLevels(thin_thresholds(candidates), p0=p0, alpha=settings.alpha))
+        self.levels = ProvenLevelsTracker(
+            AgreementLevels(thin_thresholds(candidates), p0=p0, alpha=split_alpha(judge, settings.alpha))
+        )
         self.announced = None
         self.drift = None
         self.audit_count = 0
@@ -143,6 +155,15 @@ class Trial(SavedState):
     @property
     def is_serving(self) -> bool:
         return self.promotion.stage == "promoted"
+
+    @property
+    def promised(self) -> float:
+        """The agreement that is promised once the gates pass."""
+        return self.p0 - (self.judge_error or 0.0)
+
+    def _promised_levels(self) -> ProvenLevels:
+        """Return the announced levels less the judge's error: what of them people would see."""
+        return tuple((level - (self.judge_error or 0.0), threshold) for level, threshold in self.levels.announced)
 
     @property
     def _threshold_in_force(self) -> float | None:
@@ -271,6 +292,8 @@ class Trial(SavedState):
         result = self._last_look
         if result is None or result.outcome != "promote":
             return result
+        if self.judge_error is None:
+            return TrialResult("inconclusive")
         withheld = self.withholding.compute_withheld(result.threshold or 0.0)
         share = self.expected_coverage.share(result.threshold, result.head_threshold, withheld)
         if share < _MIN_SHARE:
@@ -325,7 +348,7 @@ class Trial(SavedState):
             result.head_threshold,
             withheld=withheld,
             coverage=share,
-            levels=self.levels.announced,
+            levels=self._promised_levels(),
             held=restriction.cause if restriction else None,
         )
 
@@ -345,7 +368,9 @@ class Trial(SavedState):
         self._needs_decision = True
         if self.announced is None:
             # A reopened trial has less evidence than was proven before, and must not withdraw it.
-            self.levels.adopt(promotion, self.p0)
+            error = self.judge_error or 0.0
+            levels = tuple((level + error, threshold) for level, threshold in promotion.levels)
+            self.levels.adopt(promotion.model_copy(update={"levels": levels}), self.p0)
             self.announced = TrialResult(
                 "promote",
                 promotion.threshold,
@@ -354,7 +379,7 @@ class Trial(SavedState):
                 coverage=self.expected_coverage.share(
                     promotion.threshold, promotion.head_threshold, promotion.withheld
                 ),
-                levels=self.levels.announced,
+                levels=self._promised_levels(),
             )
             self.withholding.withheld = promotion.withheld
         if self.drift is None:

@@ -6,10 +6,12 @@ from typing import Final
 
 from understudies.events import Message
 from understudies.judges.base import Judge
+from understudies.judges.code import CodeJudge
 from understudies.judges.json_text import parse_json
 from understudies.judges.json_value import JsonJudge
 from understudies.judges.label import LabelJudge
 from understudies.judges.label_text import normalize_label
+from understudies.judges.sql import SqlJudge
 from understudies.judges.tool_calls import ToolCallsJudge
 
 _LONGEST: Final = 120
@@ -32,6 +34,8 @@ def canonical_answer(answer: Message, judge: Judge | None = None) -> str:
         return "tools:" + json.dumps(calls, ensure_ascii=False, separators=(",", ":"))
     if isinstance(judge, LabelJudge):
         return f"label:{judge.label(answer.text)}"
+    if isinstance(judge, SqlJudge | CodeJudge) and (key := judge.key(answer.text)) is not None:
+        return f"code:{key}"
     return _canonical(answer.text, judge if isinstance(judge, JsonJudge) else JsonJudge())
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Protocol
 
 from understudies.events import Message
@@ -12,17 +13,19 @@ _SHOWN = 80
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Score in [0, 1], whether it counts as agreement, and the reason if not."""
+    """Score in [0, 1], whether it counts as agreement, the reason if not, and what the judging cost."""
 
     score: float
     agreed: bool
     why: str | None = None
+    cost_usd: Decimal = Decimal(0)
 
 
 class Judge(Protocol):
     """Judge that compares two answers to one request.
 
-    Its name contains all that is needed to recreate it; its description explains in plain words how it reads an answer.
+    Its name contains all that is needed to recreate it, or the digest of that; its description explains in plain words
+    how it reads an answer. `judge` raises JudgeUnavailableError where something that it needs fails.
     """
 
     @property

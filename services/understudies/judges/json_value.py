@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from understudies.events import Message
 from understudies.judges.base import AGREEMENT, Judgement, abbreviate, disagreement, format_judge_name
 from understudies.judges.exact import compare_texts, tool_use_mismatch
+from understudies.judges.field_judges import NO_FIELD_JUDGES, FieldJudges
 from understudies.judges.json_text import canonical_json, coerce_numbers, join_path, parse_json
 from understudies.judges.number import is_same_number
 
@@ -20,15 +21,17 @@ class JsonJudge:
     """Judge that agrees if every key is equal; the score is the mean over keys, for nested values recursively.
 
     `unordered` holds the paths of the arrays whose order is ignored, such as `tags` or `lines.codes` (without
-    indices); `mixed` the paths of values that are numbers, written as numbers or as strings.
+    indices); `mixed` the paths of values that are numbers, written as numbers or as strings; `fields` the judges of
+    single values, by their paths.
     """
 
     unordered: frozenset[str] = frozenset()
     mixed: frozenset[str] = frozenset()
+    fields: FieldJudges = NO_FIELD_JUDGES
 
     @property
     def name(self) -> str:
-        return format_judge_name("json", {"": self.unordered, "mixed": self.mixed})
+        return format_judge_name("json", {"": self.unordered, "mixed": self.mixed, **self.fields.options})
 
     @property
     def description(self) -> str:
@@ -37,7 +40,7 @@ class JsonJudge:
             text += f"; a number written as a string equals that number in {' and '.join(sorted(self.mixed))}"
         if self.unordered:
             text += f"; the order of {' and '.join(sorted(self.unordered))} is ignored"
-        return text
+        return text + self.fields.description
 
     def judge(self, teacher: Message, student: Message) -> Judgement:
         if bool(teacher.tool_calls) != bool(student.tool_calls):
@@ -65,7 +68,10 @@ class JsonJudge:
             return disagreement("nests too deeply to compare")
 
     def canonical(self, value: JsonValue) -> str:
-        """Return one text for values that are equal to the judge; raises ValueError if a value nests too deeply."""
+        """Return one text for values that are equal to the judge, those of `fields` compared exactly.
+
+        Raises ValueError if a value nests too deeply.
+        """
         try:
             return canonical_json(self._sorted(self._coerce(value), ""))
         except RecursionError as error:
@@ -84,6 +90,9 @@ class JsonJudge:
         return value
 
     def _compare(self, teacher: JsonValue, student: JsonValue, path: str) -> Judgement:
+        judgement = self.fields.judge(path, teacher, student)
+        if judgement is not None:
+            return judgement
         if isinstance(teacher, dict) and isinstance(student, dict):
             return _mean_judgement(self._keys(teacher, student, path))
         if isinstance(teacher, list) and isinstance(student, list):

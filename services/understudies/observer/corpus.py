@@ -25,6 +25,7 @@ SELECT * FROM (
         argMax(id, (origin != 'synthetic', at, id)) AS last_id,
         argMax(at, (origin != 'synthetic', at, id)) AS last_at,
         argMax(model, (origin != 'synthetic', at, id)) AS teacher,
+        argMax(tenant, (origin != 'synthetic', at, id)) AS last_tenant,
         argMax(request, (origin != 'synthetic', at, id)) AS question,
         argMax(assumeNotNull(response), (origin != 'synthetic', at, id)) AS answer,
         argMax(tuple(episode), (origin != 'synthetic', at, id)).1 AS last_episode,
@@ -50,6 +51,7 @@ SELECT * FROM (
 )
 ORDER BY last_at, last_id
 """
+_NO_TENANT: Final = "default"
 _EPOCH: Final = "1971-01-01 00:00:00"
 _MAX_REPEATS: Final = 20
 _ROWS_PER_BATCH: Final = 2000
@@ -128,6 +130,7 @@ def _to_example(row: Mapping[str, Any]) -> Example:
         training_only=True if row["drawn"] and not row["fresh"] else None,
         synthetic=True if row["synthetic"] else None,
         episode=row["last_episode"],
+        tenant=row["last_tenant"] if row["last_tenant"] != _NO_TENANT else None,
         calls=row["calls"],
         repeats=_earlier_answers(row["answers"], row["answer"]),
     )

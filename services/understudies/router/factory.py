@@ -13,6 +13,7 @@ from opentelemetry.trace import Tracer
 
 from understudies.datasets.object_store import ObjectStore
 from understudies.events import Event, NewId, Usage, new_id
+from understudies.judge_backends.install import install_judge_backends
 from understudies.redaction.packs import build_redactor
 from understudies.redaction.patterns import default_redactor
 from understudies.redaction.redactor import Redactor
@@ -97,6 +98,7 @@ def create_app(
     folder for events while the bus is unavailable; without it they wait in memory only. With `recorder_process`, the
     settings of the bus, a separate process records. `pages` are served beside the router's own, by path.
     """
+    install_judge_backends()
     clock = clock or SystemClock()
     source = rules if isinstance(rules, RulesSource) else RulesSource(rules)
     router_rules = source.current().router

@@ -50,7 +50,7 @@ def read_evaluator_part(evaluation: Evaluation, now: datetime) -> EvaluatorPart:
 
 def _standing(trial: Trial) -> TrialStanding:
     return TrialStanding(
-        promised=trial.p0,
+        promised=trial.promised,
         agreement=measure_gate_agreement(trial),
         progress=None if trial.is_serving else measure_progress(trial),
         next_look=trial.next_look_at,

@@ -192,7 +192,7 @@ class StatusReader:
             stage=student.promotion.stage if student else None,
             not_loaded=failures.get(serving.name) if serving else None,
             agreement=_measure_agreement(student, trial) if student else None,
-            promised=trial.p0 if trial else self.rules.for_task(task).min_agreement,
+            promised=trial.promised if trial else self.rules.for_task(task).min_agreement,
             trial=measure_progress(trial) if trial and not trial.is_serving else None,
             next_look=trial.next_look_at if trial else None,
             share=serving.promotion.share if serving else None,

@@ -50,6 +50,9 @@ class Manifest(BaseModel):
     seconds: float = Field(default=0.0, ge=0, description="measured; no decision depends on it")
     licence: str = Field(default="", description="licence of the base model, if there is one")
     consent: Consent = Consent()
+    terms: dict[str, str] = Field(
+        default_factory=dict, description="whether each teacher's answers may train a model, with the source"
+    )
     files: dict[str, str] = Field(default_factory=dict)
     canonical_form: int = Field(
         default=_FIRST_CANONICAL_FORM, description="form of the requests whose fingerprints it was trained on"
@@ -60,6 +63,8 @@ class Manifest(BaseModel):
         """SHA-256 over all that the student is: the manifest, and through it the files."""
         # The first form was not written down, and the names of its artifacts stay what they are.
         unwritten = {"canonical_form"} if self.canonical_form == _FIRST_CANONICAL_FORM else set()
+        # Nor were the teachers' terms at first.
+        unwritten |= set() if self.terms else {"terms"}
         known = self.model_dump(mode="json", exclude={*_INCIDENTAL, *unwritten})
         text = json.dumps(known, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

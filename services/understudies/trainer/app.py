@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from understudies.datasets.dataset import Dataset, read_dataset
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
 from understudies.datasets.system_template import SystemTemplate
+from understudies.datasets.teacher_lineage import describe_terms
 from understudies.events import CANONICAL_FORM, PROMOTIONS, Event, NewId, Promotion, usd
+from understudies.judge_backends.install import install_judge_backends
 from understudies.judges.choice import choose_judge
+from understudies.judges.fallible import demanded_agreement
 from understudies.judges.registry import parse_judge
 from understudies.persistence.fields import AsArray, OrderedNames
 from understudies.persistence.saved_state import IN_PLACE, Key, SavedState
@@ -41,6 +44,8 @@ from understudies.trainer.training import FinishedTraining, acceptance_reason, t
 
 _STAGES_BEFORE_TRAINING = frozenset({"authorised", "collected"})
 
+_ALPHA: Final = 0.05
+"""The confidence to which a judge's error is bounded, when a student is chosen; the gate has its own."""
 _log = logging.getLogger(__name__)
 
 
@@ -208,7 +213,9 @@ class TrainerApp(SavedState):
             journal=StoredJournal(self._object_store, f"{promotion.student} {promotion.dataset}"),
             report=note,
         )
-        return data, rules.min_agreement
+        # What a judge's error takes from the promise, the student has to agree more often.
+        demanded = demanded_agreement(judge, rules.min_agreement, _ALPHA)
+        return data, rules.min_agreement if demanded is None else demanded
 
     def _allowed_trainers(self, promotion: Promotion) -> list[StudentTrainer]:
         """Return the trainers whose students the task's rules allow."""
@@ -234,6 +241,7 @@ class TrainerApp(SavedState):
             seconds=training.seconds,
             licence=best.outcome.licence,
             consent=self._settings.consent,
+            terms=describe_terms(dataset.teachers),
             canonical_form=CANONICAL_FORM,
         )
         head = HeadInputs.find(dataset.examples, training.data.judge, training.data.system)
@@ -263,6 +271,7 @@ def create_app(
     online: OnlineState | None = None,
 ) -> TrainerApp:
     """Create the trainer service; trainers with the same `online` state never train a student at the same time."""
+    install_judge_backends()
     return TrainerApp(
         settings, bus=bus, clock=clock, object_store=object_store, new_id=new_id, rules=rules, online=online
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from understudies.datasets.teacher_lineage import describe_terms
 from understudies.trainer.ablation import SyntheticAblation
 from understudies.trainer.selection import Selection, StudentCandidate
 from understudies.trainer.trainers import TrainingData
@@ -30,6 +31,7 @@ def training_evidence(training: FinishedTraining, best: StudentCandidate | None)
         "tried": [candidate.summary for candidate in selection.candidates],
         "examples": len(data.dataset.in_split("train")),
     }
+    evidence["terms"] = {**describe_terms(data.dataset.teachers)}
     if data.system.has_context:
         evidence["context"] = data.system.summary()
     if training.ablation is not None:

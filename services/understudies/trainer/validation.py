@@ -3,20 +3,25 @@
 import asyncio
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 from pydantic import JsonValue
 
 from understudies.datasets.dataset import Example
 from understudies.events import Request
 from understudies.judges.base import Judge
+from understudies.judges.fallible import is_slow
 from understudies.stats.bounds import clopper_pearson_upper
 from understudies.stats.coverage import coverage_thresholds, ideal_coverage
 from understudies.students.base import Answer, Student, StudentError, close_student, student_cost
 
 _COVERAGE_STEPS = tuple(tenth / 10 for tenth in range(1, 11))
 _BATCH_SIZE = 32
+_JUDGED_AT_ONCE: Final = 8
+"""Answers that a judge that takes long compares at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +108,21 @@ class Validation:
 def judge_student(student: Student, examples: Sequence[Example], judge: Judge) -> tuple[ValidationCall, ...]:
     """Ask the student about each example; no answer counts as a disagreement with confidence 0.
 
-    Call it in a thread without an event loop. Raises StudentError if the student answers none of the first requests.
+    Call it in a thread without an event loop. Raises StudentError if the student answers none of the first requests,
+    and JudgeUnavailableError if the judge fails.
     """
     answers = asyncio.run(_ask_and_close(student, [example.request for example in examples]))
-    return tuple(
-        ValidationCall(
-            answer.confidence,
-            judge.judge(example.answer, answer.message).agreed,
-            student_cost(student, answer.usage),
-        )
-        if answer
-        else ValidationCall(0.0, False)
-        for example, answer in zip(examples, answers, strict=True)
-    )
+
+    def judge_one(example: Example, answer: Answer | None) -> ValidationCall:
+        if answer is None:
+            return ValidationCall(0.0, False)
+        agreed = judge.judge(example.answer, answer.message).agreed
+        return ValidationCall(answer.confidence, agreed, student_cost(student, answer.usage))
+
+    if not is_slow(judge):
+        return tuple(map(judge_one, examples, answers))
+    with ThreadPoolExecutor(_JUDGED_AT_ONCE) as threads:
+        return tuple(threads.map(judge_one, examples, answers))
 
 
 async def _ask_and_close(student: Student, requests: Sequence[Request]) -> list[Answer | None]:

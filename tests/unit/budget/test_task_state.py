@@ -31,6 +31,19 @@ def folded(*events: Event) -> TaskState:
     return book
 
 
+def test_what_a_model_is_paid_for_judging_is_a_cost_of_comparing() -> None:
+    paid = {"judge_cost_usd": Decimal("0.002")}
+    verdicts = [
+        shadow_verdict().model_copy(update=paid),
+        audit_verdict(True).model_copy(update=paid),
+        self_agreement_verdict(True, 1).model_copy(update=paid),
+    ]
+    without = folded(trained_promotion(), *(one.model_copy(update={"judge_cost_usd": Decimal(0)}) for one in verdicts))
+    book = folded(trained_promotion(), *verdicts)
+    assert book.ledger.compared - without.ledger.compared == Decimal("0.006")
+    assert book.ledger.invested - without.ledger.invested == Decimal("0.006")
+
+
 def test_examples_are_distinct_inputs_that_the_teacher_answered() -> None:
     book = folded(
         *teacher_calls(5),

@@ -28,6 +28,8 @@ JUDGES = [
         "tool_calls",
         "tool_calls[any_order]",
         "tool_calls[mixed:f.a]",
+        "json[label:a;numeric:c]",
+        "code",
     )
 ]
 every_judge = pytest.mark.parametrize("judge", JUDGES, ids=lambda judge: judge.name)

@@ -13,6 +13,7 @@ from understudies.backtest.report.report import DailyFigures
 from understudies.events import Invocation, Promotion, Response, usd
 from understudies.judges.base import Judge
 from understudies.judges.choice import choose_judge
+from understudies.judges.materials import JudgeUnavailableError
 from understudies.judges.registry import parse_judge
 from understudies.runtime.rules.rules import Rules
 from understudies.stats.bounds import anytime_lower_bound, clopper_pearson_upper
@@ -43,10 +44,17 @@ class CallOutcomes:
     student_price: Decimal = Decimal(0)
 
     def check_agreement(self, call: ScheduledCall, event: Invocation) -> bool | None:
-        """Return whether the student that served the call agrees with the recorded answer; None if no student did."""
+        """Return whether the student that served the call agrees with the recorded answer.
+
+        None if no student did, or the judge gives no verdict.
+        """
         if event.served_by != "student" or event.response is None:
             return None
-        return self.judge_for(call.task, event.student).judge(call.call.response.message, event.response.message).agreed
+        judge = self.judge_for(call.task, event.student)
+        try:
+            return judge.judge(call.call.response.message, event.response.message).agreed
+        except JudgeUnavailableError:
+            return None
 
     def served_answers(self, task: str) -> list[tuple[str, bool]]:
         """Return for each call of the task that a student served the student, and whether the teacher agrees."""

@@ -35,14 +35,15 @@ class AgreementPromise:
         threshold, p0 = student.promotion.threshold, evidence.get("p0")
         if not student.is_serving or threshold is None or p0 is None:
             return None
+        promised = evidence.get("promised", p0)
         forward: Mapping[str, Any] = evidence.get("forward") or {}
         highest = clopper_pearson_upper(student.agreed, student.audited) if student.audited else 1.0
         return cls(
             statement=(
-                f"{student.name} agrees with the teacher on at least {p0:.0%} of what it serves: "
+                f"{student.name} agrees with the teacher on at least {promised:.0%} of what it serves: "
                 f"{_describe_scope(student)}"
             ),
-            evidence=_describe_evidence(evidence, forward, student),
+            evidence=_describe_evidence(evidence, forward, student) + _describe_judge_error(evidence),
             exclusions=tuple(_describe_exclusions(student, evidence)),
             contradiction=(
                 f"its audits contradict that: {student.agreed} of {student.audited} agreed, {highest:.1%} at most"
@@ -50,7 +51,8 @@ class AgreementPromise:
                 else None
             ),
             numbers={
-                "p0": p0,
+                "p0": promised,
+                **({"demanded": p0, "judge_error": evidence["judge_error"]} if "judge_error" in evidence else {}),
                 "threshold": None if threshold > _MAX_CONFIDENCE else threshold,
                 "head_threshold": student.promotion.head_threshold,
                 "coverage": student.proven_share,
@@ -122,3 +124,15 @@ def _describe_exclusions(student: StudentState, evidence: Mapping[str, Any]) -> 
     if withheld.groups:
         exclusions.append(f"withheld: {', '.join(withheld.groups)}, on which it agrees too seldom")
     return exclusions
+
+
+def _describe_judge_error(evidence: Mapping[str, Any]) -> str:
+    """Return what the judge's error took from the proof, as a sentence; empty for a judge that defines agreement."""
+    error: Mapping[str, Any] = evidence.get("judge_error") or {}
+    if error.get("bound") is None:
+        return ""
+    return (
+        f". The judge errs, as people contradicted {error['contradicted']} of {error['marked']} of its agreements: by "
+        f"it at least {evidence['p0']:.1%} is proven, less its error of at most {error['bound']:.1%}"
+        + ("; it is the teacher itself that judges" if evidence.get("judge_is_teacher") else "")
+    )

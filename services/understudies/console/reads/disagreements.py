@@ -9,7 +9,7 @@ import orjson
 from pydantic import ValidationError
 
 from understudies.events import Message, Request, Response
-from understudies.judges.answer_text import answer_text
+from understudies.judges.answer_text import MAX_SHOWN_CHARACTERS, answer_text
 from understudies.observer.totals import refresh_totals
 from understudies.runtime.store import Store
 
@@ -22,6 +22,7 @@ _WINDOW_CALLS: Final = 100_000
 
 Among so many of its own calls a page of a tenant's disagreements looks for their verdicts.
 """
+_EXPORTED_AT_ONCE: Final = 100
 _END: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
 # The inner limit ends reading once enough is found, which LIMIT BY alone would not: ten deliveries of one verdict fit.
@@ -36,6 +37,24 @@ SELECT * FROM (
 ORDER BY at DESC, id DESC
 LIMIT 1 BY id
 LIMIT {most:UInt32}
+"""
+# Of agreements, only those of judges that err have the student's answer. In an order by which nobody chooses: what
+# people mark is a random sample.
+_AGREEMENTS: Final = """
+SELECT id, at, invocation, student, phase, judge, why, confidence, answer_class, student_answer
+FROM verdicts
+WHERE task = {task:String} AND agreed AND student_answer IS NOT NULL AND phase != 'self_agreement'{more}
+ORDER BY cityHash64(id), id
+LIMIT 1 BY id
+LIMIT {most:UInt32}
+"""
+_MARKED_VERDICTS: Final = """
+SELECT id, at, invocation, student, phase, judge, why, confidence, answer_class, student_answer, agreed
+FROM verdicts
+WHERE task = {task:String} AND phase != 'self_agreement'
+    AND id IN (SELECT verdict FROM marks FINAL WHERE task = {task:String} AND mark != '')
+ORDER BY id
+LIMIT 1 BY id
 """
 _OF_STUDENT: Final = " AND student = {student:String}"
 _BEFORE: Final = " AND (at, id) < ({before_at:DateTime64(6, 'UTC')}, {before_id:String})"
@@ -83,7 +102,8 @@ _AUDIT_DELAY: Final = timedelta(hours=1)
 
 Mark = Literal["right", "wrong"]
 """What a person thinks of the student's answer, whatever the judge said."""
-MarkFilter = Literal["", "right", "wrong", "unmarked"]
+MarkFilter = Literal["", "right", "wrong", "unmarked", "agreements"]
+"""Disagreements by their mark, or the agreements of judges that err which nobody has marked yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +163,49 @@ async def fetch_disagreements(store: Store, task: str, search: Search, tenant: s
     if tenant is not None:
         window = await _find_window(store, task, tenant, search.before)
         parameters["tenant_since"] = _format_time(window["since"])
-    sql = _PAGE.replace("{more}", more)
+    is_check = search.mark == "agreements"
+    sql = (_AGREEMENTS if is_check else _PAGE).replace("{more}", more)
     rows = await store.query(sql, {"task": task, "most": PAGE_SIZE + 1, **parameters})
     shown = rows[:PAGE_SIZE]
     calls = await _fetch_calls(store, task, shown, tenant) if shown else {}
     marks = await _fetch_marks(store, task, shown) if shown else {}
     return DisagreementPage(
         [_to_disagreement(row, calls, marks) for row in shown],
-        _find_next(shown[-1] if len(rows) > PAGE_SIZE else None, window),
+        None if is_check else _find_next(shown[-1] if len(rows) > PAGE_SIZE else None, window),
     )
+
+
+async def fetch_marked_pairs(store: Store, task: str) -> list[dict[str, Any]]:
+    """Return both answers of each marked verdict and what the person said, for `understudies judge`.
+
+    Left out are those whose call is not stored any more, and answers that were cut.
+    """
+    rows = await store.query(_MARKED_VERDICTS, {"task": task})
+    pairs = []
+    for start in range(0, len(rows), _EXPORTED_AT_ONCE):
+        some = rows[start : start + _EXPORTED_AT_ONCE]
+        calls, marks = await _fetch_calls(store, task, some, None), await _fetch_marks(store, task, some)
+        for row in some:
+            one = _to_disagreement(row, calls, marks)
+            answers = one.teacher_answer, one.student_answer
+            if (
+                one.marked is None
+                or not all(answers)
+                or any(len(text or "") >= MAX_SHOWN_CHARACTERS for text in answers)
+            ):
+                continue
+            pairs.append(
+                {
+                    "teacher": one.teacher_answer,
+                    "student": one.student_answer,
+                    "agree": one.marked.mark == "right",
+                    "judge": one.judge,
+                    "agreed": bool(row["agreed"]),
+                    "by": one.marked.by,
+                    "verdict": one.id,
+                }
+            )
+    return pairs
 
 
 async def _find_window(
@@ -172,8 +226,11 @@ def _find_next(last: Mapping[str, Any] | None, window: Mapping[str, Any] | None)
 
 
 async def is_known(store: Store, task: str, verdict: str) -> bool:
-    """Return whether a disagreement of a task is stored."""
-    sql = "SELECT 1 AS one FROM verdicts WHERE task = {task:String} AND id = {id:String} AND NOT agreed LIMIT 1"
+    """Return whether a disagreement of a task is stored, or an agreement by a judge that errs."""
+    sql = (
+        "SELECT 1 AS one FROM verdicts WHERE task = {task:String} AND id = {id:String} "
+        "AND (NOT agreed OR student_answer IS NOT NULL) LIMIT 1"
+    )
     return bool(await store.query(sql, {"task": task, "id": verdict}))
 
 
@@ -200,7 +257,7 @@ def _conditions(search: Search, tenant: str | None) -> tuple[str, dict[str, Any]
         parameters |= {"before_at": _format_time(search.before[0]), "before_id": search.before[1]}
     if tenant is not None:
         more, parameters["tenant"] = more + _OF_TENANT, tenant
-    if search.mark == "unmarked":
+    if search.mark in ("unmarked", "agreements"):
         more += _UNMARKED
     elif search.mark:
         more, parameters["mark"] = more + _MARKED, search.mark

@@ -25,7 +25,18 @@ _MAX_EXCERPT: Final = 160
 _MAX_TURNS: Final = 20
 _MAX_CHARACTERS: Final = 8000
 _PHASES: Final = {"validation": "held-out example", "shadow": "in shadow", "audit": "audit of a served answer"}
-_FILTERS: Final = {"": "All", "unmarked": "Not marked yet", "right": "Student right", "wrong": "Student wrong"}
+_FILTERS: Final = {
+    "": "All",
+    "unmarked": "Not marked yet",
+    "right": "Student right",
+    "wrong": "Student wrong",
+    "agreements": "Agreements to check",
+}
+_NOTE: Final = "Newest first. A mark is a note beside the evidence: no gate counts it."
+_AGREEMENTS_NOTE: Final = (
+    "Agreements by a judge that errs, in random order. Mark each as it comes: the student is wrong where its answer is "
+    "not as good as the teacher’s. GET /marks gives all marks of a task, for “understudies judge”."
+)
 _MARK_WORDS: Final = {"right": "the student is right", "wrong": "the student is wrong"}
 
 
@@ -49,7 +60,7 @@ def render_disagreements(
         f"Where students disagreed with the teacher: {task}",
         _describe_marks(marks),
         _render_search(task, search) + found + _render_next(task, page, search),
-        "Newest first. A mark is a note beside the evidence: no gate counts it.",
+        _AGREEMENTS_NOTE if search.mark == "agreements" else _NOTE,
         trail=render_trail(("/", "All tasks"), (task_link(task), task)),
         whole=whole,
     )

@@ -21,6 +21,7 @@ from understudies.console.page import (
     task_link,
 )
 from understudies.console.reads.students import StudentDetails
+from understudies.datasets.teacher_lineage import retirement_of
 from understudies.status.wording import event_words
 from understudies.students.artifact import Manifest
 
@@ -113,6 +114,11 @@ def _manifest_rows(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield "Dataset, by its digest", manifest.dataset_digest
     yield "Examples by split", ", ".join(f"{name} {format_count(n)}" for name, n in manifest.splits.items())
     yield "Teachers", ", ".join(manifest.teachers) or MISSING_VALUE
+    for teacher in manifest.teachers:
+        yield f"May answers of {teacher} train a model", manifest.terms.get(teacher) or "not recorded"
+        retirement = retirement_of(teacher)
+        if retirement is not None:
+            yield f"{teacher} is retired on", f"{retirement.on.isoformat()} ({retirement.source})"
     yield "Base model", manifest.base_model or MISSING_VALUE
     yield "Licence of the base model", manifest.licence or MISSING_VALUE
     yield "Training cost", format_usd(manifest.cost_usd)

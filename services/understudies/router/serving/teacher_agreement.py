@@ -10,6 +10,8 @@ from typing import Final
 from understudies.datasets.near_copies import NearCopyGroups, masked_word_hashes
 from understudies.events import Message, Request
 from understudies.judges.answer_key import answer_key
+from understudies.judges.fallible import is_slow
+from understudies.judges.materials import JudgeUnavailableError
 from understudies.judges.registry import parse_judge
 from understudies.router.recording.invocation import InvocationBuilder
 from understudies.router.routing.decision import Decision, TaskRoute
@@ -72,7 +74,9 @@ class Probation:
     async def _compare(self, account: InvocationBuilder, route: TaskRoute, answer: Message, p0: float) -> None:
         attempt = await self._student_caller.ask(account, Decision("promoted", route), route, hold_back=None)
         if attempt.answer is not None and attempt.decision.is_for_student:
-            self._count(route.student, is_same_answer(route.judge, answer, attempt.answer.message), p0)
+            agreed = await asyncio.to_thread(_judge, route.judge, answer, attempt.answer.message)
+            if agreed is not None:
+                self._count(route.student, agreed, p0)
 
     def _count(self, student: str, agreed: bool, p0: float) -> None:
         n, good = self._compared.get(student, (0, 0))
@@ -98,10 +102,26 @@ class Probation:
 
 
 def is_same_answer(judge: str | None, teacher: Message, student: Message) -> bool:
-    """Return whether two answers agree by the judge of the student's trial or, without one, by their answer keys."""
+    """Return whether two answers agree by the judge of the student's trial or, without one, by their answer keys.
+
+    Where the judge takes long or gives no verdict, by their answer keys too, which are stricter: a call waits for this.
+    """
+    if judge is None or is_slow(parsed := parse_judge(judge)):
+        return answer_key(teacher) == answer_key(student)
+    try:
+        return parsed.judge(teacher, student).agreed
+    except JudgeUnavailableError:
+        return answer_key(teacher) == answer_key(student)
+
+
+def _judge(judge: str | None, teacher: Message, student: Message) -> bool | None:
+    """Return whether two answers agree, in a thread, where a judge may take long; None if it gives no verdict."""
     if judge is None:
         return answer_key(teacher) == answer_key(student)
-    return parse_judge(judge).judge(teacher, student).agreed
+    try:
+        return parse_judge(judge).judge(teacher, student).agreed
+    except JudgeUnavailableError:
+        return None
 
 
 _UNCONFIRMED_CALLS: Final = 2

@@ -14,7 +14,7 @@ from understudies.runtime.rules.rules import Rules
 from understudies.runtime.rules.task import TaskRules
 from understudies.runtime.rules.tenant import TenantRules
 
-_NAMED_TABLES: Final = frozenset({"tasks", "teachers", "tenants"})
+_NAMED_TABLES: Final = frozenset({"tasks", "teachers", "tenants", "judges"})
 _MEANINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "budget": ("daily_budget_usd", "weekly_budget_usd"),
     "agreement": ("min_agreement",),

@@ -1,6 +1,7 @@
 """Define the complete content of `understudies.toml`."""
 
 from collections.abc import Collection, Iterator, Mapping
+from datetime import date
 from typing import Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from understudies.events import owner_and_base
 from understudies.events.base import TASK_NAME_RULE, is_task_name
 from understudies.events.task_names import OWNER_PATTERN
+from understudies.runtime.rules.judge import JudgeRules, resolve_judge_name
 from understudies.runtime.rules.router import RouterRules
 from understudies.runtime.rules.task import TaskRules
 from understudies.runtime.rules.teacher import TeacherTable
@@ -21,12 +23,17 @@ class TaskRulesLookup(Protocol):
         """Return the current rules of a task."""
         ...
 
+    def retirements(self) -> Mapping[str, date | None]:
+        """Return the declared days from which models no longer answer; None for those that are never retired."""
+        ...
+
 
 class Rules(BaseModel):
     """Rules of all tasks, teachers, tenants and of the router; a task that is not named follows the defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    judges: dict[str, JudgeRules] = Field(default_factory=dict)
     defaults: TaskRules = TaskRules()
     tenants: dict[str, TenantRules] = Field(default_factory=dict)
     tasks: dict[str, TaskRules] = Field(default_factory=dict)
@@ -43,6 +50,11 @@ class Rules(BaseModel):
         base = self.unqualified_name(task)
         return self.defaults if base is None else self.tasks.get(base, self.defaults)
 
+    def retirements(self) -> Mapping[str, date | None]:
+        """Return the declared days from which models no longer answer; None for those that are never retired."""
+        declared = (entry for spec in self.teachers.values() for entry in spec.retires.items())
+        return {model: on if isinstance(on, date) else None for model, on in declared}
+
     def unqualified_name(self, task: str) -> str | None:
         """Return the name that a tenant gives a task of its own; None for a shared task."""
         return _unqualified_name(task, self.tenants)
@@ -58,9 +70,15 @@ class Rules(BaseModel):
         """True if a call needs a tenant's key."""
         return bool(self.tenants) if self.router.require_key is None else self.router.require_key
 
+    @field_validator("defaults")
+    @classmethod
+    def _resolve_judge(cls, defaults: TaskRules, info: ValidationInfo) -> TaskRules:
+        return _with_resolved_judge(defaults, info)
+
     @field_validator("tasks")
     @classmethod
     def _inherit_rules(cls, tasks: dict[str, TaskRules], info: ValidationInfo) -> dict[str, TaskRules]:
+        tasks = {name: _with_resolved_judge(rules, info) for name, rules in tasks.items()}
         defaults = info.data.get("defaults")
         if defaults is None:
             return tasks
@@ -97,6 +115,14 @@ def _unqualified_name(task: str, tenants: Mapping[str, TenantRules]) -> str | No
     owner, base = owner_and_base(task)
     tenant = None if owner is None else tenants.get(owner)
     return base if tenant is not None and tenant.owns(base) else None
+
+
+def _with_resolved_judge(rules: TaskRules, info: ValidationInfo) -> TaskRules:
+    """Return the rules with the digest of the judge's table in its name; unchanged if the tables are wrong."""
+    tables = info.data.get("judges")
+    if rules.judge is None or tables is None:
+        return rules
+    return rules.model_copy(update={"judge": resolve_judge_name(rules.judge, tables)})
 
 
 def _explicit_fields(rules: TaskRules) -> dict[str, Any]:

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import date
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -53,6 +54,10 @@ class RulesSource:
     def for_task(self, task: str) -> TaskRules:
         """Return the current rules of a task, in constant time."""
         return self._rules.for_task(task)
+
+    def retirements(self) -> Mapping[str, date | None]:
+        """Return the declared days from which models no longer answer."""
+        return self._rules.retirements()
 
     def derive(self, build: Callable[[Rules], T]) -> DerivedFromRules[T]:
         """Build a value from the rules now and at every change; if `build` raises then, the change is rejected."""

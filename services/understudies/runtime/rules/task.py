@@ -8,9 +8,9 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from understudies.events import owner_and_base
-from understudies.judges.registry import parse_judge
 from understudies.runtime.hours import parse_hours
 from understudies.runtime.rules.groups import TAG_PREFIX, TENANT_FIELD
+from understudies.runtime.rules.judge import check_judge_name
 
 OverBudgetRule = Literal["student_only", "refuse"]
 """Once the daily budget is spent: serve confident student answers and refuse the rest, or refuse all calls."""
@@ -116,7 +116,7 @@ class TaskRules(BaseModel):
     @field_validator("judge")
     @classmethod
     def _check_judge(cls, judge: str | None) -> str | None:
-        return judge and parse_judge(judge).name
+        return judge and check_judge_name(judge)
 
     @field_validator("students")
     @classmethod

@@ -1,6 +1,7 @@
 """Define the teachers: `understudies.toml`, table `teachers.<name>`."""
 
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -96,6 +97,11 @@ class TeacherSpec(_TeacherModel):
     price_usd: Decimal | None = Field(default=None, ge=0, description="flat price per call")
     price_per_mtok: TokenPrice | None = Field(
         default=None, description="price per token; if this and price_usd are unset: the public price list"
+    )
+    retires: dict[str, date | Literal["never"]] = Field(
+        default_factory=dict,
+        description='first day (UTC) on which a model of it no longer answers, such as {"gpt-5" = 2027-06-01}; '
+        '"never": not even if the built-in table says so',
     )
     stream_usage: bool = Field(
         default=True,

@@ -8,6 +8,7 @@ from understudies.datasets.near_copies import NearCopyGroups, masked_word_hashes
 from understudies.events import Message, Request
 from understudies.judges.answer_key import canonical_answer
 from understudies.judges.base import Judge
+from understudies.judges.materials import JudgeUnavailableError
 from understudies.students.answer_validation import validation_error
 from understudies.students.base import request_text
 from understudies.students.classifier.student import NotClosedSetError, closed_answer_set
@@ -56,9 +57,11 @@ class InputChecks:
             return error
         if self._closed is not None and canonical_answer(first, self._judge) not in self._closed:
             return "the answer is none of the task's"
-        if not self._judge.judge(first, second).agreed:
-            return "the teacher did not agree with itself"
-        return None
+        try:
+            agreed = self._judge.judge(first, second).agreed
+        except JudgeUnavailableError as error:
+            return str(error)
+        return None if agreed else "the teacher did not agree with itself"
 
 
 def _plain(text: str) -> str:

@@ -187,7 +187,10 @@ class Dreamer(SavedState):
         other_cost = _cost(endpoint, reply.usage)
         for request, pair in zip(requests, answers, strict=True):
             cost = sum((_cost(endpoint, one.usage) for one in pair), Decimal(0))
-            if len(pair) < 2 or plan.checks.answer_error(request, pair[0].message(), pair[1].message()) is not None:
+            # A judge may ask a model.
+            if len(pair) < 2 or await asyncio.to_thread(
+                plan.checks.answer_error, request, pair[0].message(), pair[1].message()
+            ):
                 other_cost += cost
                 continue
             answered = Response(message=pair[0].message(), finish_reason=pair[0].finish_reason)

@@ -1,0 +1,59 @@
+"""Judge pairs of answers beside the event loop where a judge takes long, within a time limit."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from understudies.events import Message
+from understudies.judges.base import Judge, Judgement
+from understudies.judges.fallible import is_slow
+from understudies.judges.materials import JudgeUnavailableError
+from understudies.runtime.throttle import Throttle
+
+_log = logging.getLogger(__name__)
+_log_throttle = Throttle()
+_CONCURRENCY: Final = 8
+"""Pairs that are judged at once."""
+
+
+class AnswerPair(NamedTuple):
+    """The teacher's answer and the student's to one request."""
+
+    teacher: Message
+    student: Message
+
+
+async def judge_pairs(judge: Judge, pairs: Sequence[AnswerPair], wait_s: float) -> list[Judgement | None]:
+    """Return one judgement for each pair; None where the judge failed, or had not answered after `wait_s` seconds.
+
+    A missing judgement is neither an agreement nor a disagreement. A judge that only computes is not waited for.
+    """
+    if not is_slow(judge):
+        return [_judge(judge, pair) for pair in pairs]
+    permits = asyncio.Semaphore(_CONCURRENCY)
+
+    async def judge_in_thread(pair: AnswerPair) -> Judgement | None:
+        async with permits:
+            return await asyncio.to_thread(_judge, judge, pair)
+
+    tasks = [asyncio.create_task(judge_in_thread(pair)) for pair in pairs]
+    if not tasks:
+        return []
+    _, late = await asyncio.wait(tasks, timeout=wait_s)
+    for task in late:
+        task.cancel()
+    if late and _log_throttle():
+        _log.warning(
+            "the judge %s gave no verdict on %d of %d calls within %g s", judge.name, len(late), len(tasks), wait_s
+        )
+    return [None if task in late else task.result() for task in tasks]
+
+
+def _judge(judge: Judge, pair: AnswerPair) -> Judgement | None:
+    try:
+        return judge.judge(pair.teacher, pair.student)
+    except JudgeUnavailableError as error:
+        if _log_throttle():
+            _log.warning("no verdict by the judge %s: %s", judge.name, error)
+        return None

@@ -1,0 +1,123 @@
+"""A trial by a judge that errs: more is demanded, and without people's marks nothing is proven."""
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.datasets import TASK
+from tests.support.trials import EvaluatorHarness, ScriptedStudent, dataset, events_of_type, traffic
+
+from understudies.datasets.object_store import ObjectStore
+from understudies.evaluator.judging import AnswerPair, judge_pairs
+from understudies.evaluator.trial import Trial
+from understudies.events import Event, GateDecision, Message, Verdict
+from understudies.judges.backends import BACKENDS
+from understudies.judges.materials import JudgeUnavailableError
+from understudies.judges.registry import parse_judge
+from understudies.runtime.rules.rules import Rules
+
+STUDENT = f"{TASK}@1"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> ObjectStore:
+    return ObjectStore(f"file://{tmp_path}")
+
+
+async def on_trial(files: ObjectStore, judge: str, **tables: Any) -> EvaluatorHarness:
+    """The trial of a student that gives the teacher's answers, word by word."""
+    rules = Rules.model_validate({"judges": tables, "defaults": {"judge": judge}})
+    bench = EvaluatorHarness(files, ScriptedStudent(), rules=rules)
+    await bench.handle(bench.promotion("trained"))
+    return bench
+
+
+def decision(events: list[Event]) -> GateDecision:
+    [found] = events_of_type(GateDecision, events)
+    return found
+
+
+@pytest.mark.parametrize("judge", ["semantic", "semantic[threshold:0.8;false:0;of:60]", "semantic[false:30;of:600]"])
+async def test_a_judge_that_is_not_measured_well_enough_promotes_nobody(files: ObjectStore, judge: str) -> None:
+    bench = await on_trial(files, judge)
+    await bench.handle(*traffic(0, 300))
+    found = decision(await bench.look(3))
+    assert found.decision == "inconclusive"
+    assert "the judge semantic finds that it agrees, but proves nothing" in found.reason
+    assert "at least 98 of its agreements marked" in found.reason
+    assert found.evidence["judge_error"]["bound"] is None  # type: ignore[index, call-overload]
+
+
+async def test_a_measured_judge_has_to_agree_more_often_than_is_promised(files: ObjectStore) -> None:
+    bench = await on_trial(files, "semantic[threshold:0.8;false:1;of:500]")
+    trial = bench.app.evaluation.trials[STUDENT]
+    assert trial.promised == pytest.approx(0.95)
+    assert trial.p0 == trial.selective_gate.p0 == trial.call_gate.tail_gate.p0 == pytest.approx(0.96605, abs=1e-4)
+    assert trial.selective_gate.alpha == trial.alpha / 2 == 0.025
+    # Enough for 95%, and too little for 96.6% at half the alpha.
+    await bench.handle(*traffic(0, 110))
+    assert events_of_type(GateDecision, await bench.look(3)) == []
+    await bench.handle(*traffic(110, 400, hours=24 * 6))
+    found = decision(await bench.look(8))
+    assert found.decision == "promote"
+    assert found.reason.startswith("agrees at least 95% on the surest")
+    assert "by the judge semantic at least 96.6%, less its error of at most 1.6%" in found.reason
+    assert "people contradicted 1 of 500 of its agreements" in found.reason
+    assert found.evidence["promised"] == 0.95
+    assert trial.judge_error is not None
+    assert found.levels[0][0] == pytest.approx(0.98 - trial.judge_error), "levels are what people would see"
+
+
+async def test_a_snapshot_keeps_what_the_judge_takes(files: ObjectStore) -> None:
+    bench = await on_trial(files, "semantic[threshold:0.8;false:1;of:500]")
+    trial = bench.app.evaluation.trials[STUDENT]
+    again = Trial.from_state(trial.state())
+    assert (again.p0, again.promised, again.judge) == (trial.p0, trial.promised, trial.judge)
+    unmeasured = (await on_trial(files, "semantic")).app.evaluation.trials[STUDENT]
+    assert Trial.from_state(unmeasured.state()).judge_error is None
+    old = {key: value for key, value in trial.state().items() if key not in ("judge_error", "alpha")}
+    assert Trial.from_state(old).judge_error == 0.0
+
+
+async def test_people_see_the_answers_on_which_a_judge_that_errs_agrees(files: ObjectStore) -> None:
+    bench = await on_trial(files, "semantic[threshold:0.8;false:1;of:500]")
+    verdicts = events_of_type(Verdict, await bench.handle(*traffic(0, 3)))
+    assert len(verdicts) == 3
+    assert all(verdict.agreed and verdict.student_answer for verdict in verdicts)
+    plain = await on_trial(files, "label")
+    verdicts = events_of_type(Verdict, await plain.handle(*traffic(0, 3)))
+    assert {verdict.student_answer for verdict in verdicts} == {None}
+
+
+async def test_a_failed_or_late_judgement_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    def similarity(one: str, other: str) -> float:
+        if "broken" in other:
+            raise JudgeUnavailableError("the endpoint is away")
+        if "late" in other:
+            wait.wait(5)
+        return 1.0
+
+    wait = threading.Event()
+    monkeypatch.setattr(BACKENDS, "similarity", similarity)
+    said = [Message(role="assistant", content=text) for text in ("teacher", "fine", "broken", "late")]
+    pairs = [AnswerPair(said[0], one) for one in said[1:]]
+    judged = await judge_pairs(parse_judge("semantic"), pairs, 0.3)
+    wait.set()
+    assert [one and one.agreed for one in judged] == [True, None, None]
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("model", "is_teacher"), [("own", False), (None, True)])
+async def test_a_teacher_that_judges_itself_is_named(files: ObjectStore, model: str | None, is_teacher: bool) -> None:
+    [teacher] = {example.teacher for example in dataset().examples}
+    table = {"kind": "llm", "endpoint": "x", "model": model or teacher, "rubric": "Alike."}
+    name = Rules.model_validate({"judges": {"tone": table}, "defaults": {"judge": "llm[tone]"}}).defaults.judge
+    assert name is not None
+    bench = await on_trial(files, f"{name[:-1]};false:0;of:900]", tone=table)
+    await bench.handle(*traffic(0, 400, model=teacher))
+    found = decision(await bench.look(3))
+    assert found.decision == "promote"
+    assert found.evidence["judge_is_teacher"] is is_teacher
+    assert ("the judge is the teacher itself" in found.reason) is is_teacher

@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from understudies.backtest.constant_answers import find_constant_answers
 from understudies.backtest.pricing import UnknownPrice, find_unknown_prices, resolve_price
@@ -44,6 +44,9 @@ from understudies.runtime.errors import ConfigurationError
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.settings import settings_from
 from understudies.trainer.settings import TrainerSettings
+
+
+_STORE_BUFFER_BYTES: Final = 16_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +175,7 @@ async def _replay(
             redact=False,
             bus_in_memory=not options.broker,
             in_flight=InFlightTracker(),
+            store_buffer_bytes=_STORE_BUFFER_BYTES,
             keeps_state=False,
             router=settings_from(RouterSettings).model_copy(
                 update={

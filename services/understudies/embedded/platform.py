@@ -169,7 +169,13 @@ class Platform:
         own = {"router": self.settings.model_copy(update={"group_prefix": None})}
         bus = {name: self._connect(name, own.get(name), self._create_tracer(name)) for name in SERVICES}
         self.observer = create_observer(
-            plan.observer, bus=bus["observer"], clock=clock, store=store, files=files, new_id=ids("observer")
+            plan.observer,
+            bus=bus["observer"],
+            clock=clock,
+            store=store,
+            files=files,
+            new_id=ids("observer"),
+            buffer_bytes=plan.store_buffer_bytes,
         )
         self.evaluator = create_evaluator(
             plan.evaluator,

@@ -94,7 +94,7 @@ def create_app(
     new_id: NewId,
     buffer_bytes: int = 0,
 ) -> ObserverApp:
-    """Build the observer; up to `buffer_bytes` of events wait to be stored in one batch, and are lost with the process."""
+    """Build the observer; up to `buffer_bytes` of events wait in memory to be stored in one batch."""
     return ObserverApp(
         settings, bus=bus, clock=clock, store=store, files=files, new_id=new_id, buffer_bytes=buffer_bytes
     )

@@ -30,17 +30,20 @@ async def replay_calls(
     clock: VirtualClock,
     calls: Sequence[ScheduledCall],
     on_step: Callable[[datetime, int], Awaitable[None]],
+    expect: Callable[[ScheduledCall], None],
 ) -> datetime:
     """Play all calls; a step begins when every service has handled the previous one. Return the end.
 
-    All calls of a step use the same routing table, because events are held back until the step is played: what a live
-    router learns within a second, this one learns within the step.
+    The teacher is told by `expect` which call it is asked next. All calls of a step use the same routing table, because
+    events are held back until the step is played: what a live router learns within a second, this one learns within
+    the step.
     """
     call_service, recorder = platform.router.call_service, platform.router.recorder
     played, end = 0, clock.now()
     for end, step in iter_steps(calls):
         for scheduled in step:
             clock.set(scheduled.at)
+            expect(scheduled)
             await call_service.serve(to_router_call(scheduled))
             await call_service.wait_idle()
         await recorder.flush()

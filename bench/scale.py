@@ -1,8 +1,8 @@
 """A backtest of many calls: CPU and memory by the number of calls, beside an older build in turns.
 
-    python bench/scale.py                                      10,000 and 100,000 calls in 10 tasks, once each
-    python bench/scale.py --calls 10000,100000,1000000
-    python bench/scale.py --old ../old --old-python ../old/.venv/bin/python --rounds 3
+    python -m bench.scale                                      10,000 and 100,000 calls in 10 tasks, once each
+    python -m bench.scale --calls 10000,100000,1000000
+    python -m bench.scale --old ../old --old-python ../old/.venv/bin/python --rounds 3
 
 Each figure is of one `understudies backtest` as a user starts it, with all processes that it starts: CPU is that of the
 kernel's accounts (user and system), memory the largest sum of their proportional set sizes (PSS, which counts a page

@@ -1,4 +1,4 @@
-"""Run all five services in one process, on an embedded broker and store, or on external ones."""
+"""Run all five services in one process, on a bus in memory and an embedded store, or on external ones."""
 
 import asyncio
 import logging
@@ -259,7 +259,7 @@ class Platform:
                 await runner.wait_caught_up()
 
     async def _republish(self, events: Sequence[Event]) -> None:
-        """Publish events again on an embedded broker, which starts empty: those in force, or lost unstored ones."""
+        """Publish events again on a bus of this process, which starts empty: those in force, or lost unstored ones."""
         if not events:
             return
         bus = self._connect("restore")

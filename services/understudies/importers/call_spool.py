@@ -77,23 +77,31 @@ class SpooledCall(RecordedCall):
     def __init__(self, spool: CallSpool, place: int, size: int, call: RecordedCall) -> None:
         self._spool, self._place, self._size = spool, place, size
         self._digest = bytes.fromhex(call.fingerprint)
-        self.line, self.at, self.critical = call.line, call.at, call.critical
-        self.task, self.model = call.task and sys.intern(call.task), sys.intern(call.model)
-        self.episode, self.trace = call.episode, call.trace
+        self._keep(
+            line=call.line,
+            at=call.at,
+            task=call.task and sys.intern(call.task),
+            model=sys.intern(call.model),
+            critical=call.critical,
+            episode=call.episode,
+            trace=call.trace,
+        )
 
     @property
-    def fingerprint(self) -> str:  # type: ignore[override] # half the memory of its digits
+    def fingerprint(self) -> str:
+        # Half the memory of its digits.
         return self._digest.hex()
 
     def with_changes(self, *, at: datetime | None, task: str | None, episode: str | None) -> Self:
         """Return the same call with another time, task and episode."""
         changed = object.__new__(type(self))
-        changed._spool, changed._place, changed._size, changed._digest = (
-            self._spool,
-            self._place,
-            self._size,
-            self._digest,
-        )
-        changed.line, changed.model, changed.critical, changed.trace = self.line, self.model, self.critical, self.trace
-        changed.at, changed.task, changed.episode = at, task, episode
+        changed._spool, changed._place, changed._size = self._spool, self._place, self._size
+        changed._digest = self._digest
+        kept = {"line": self.line, "model": self.model, "critical": self.critical, "trace": self.trace}
+        changed._keep(at=at, task=task, episode=episode, **kept)
         return changed
+
+    def _keep(self, **fields: object) -> None:
+        """Set fields of the call, which type checkers take for frozen."""
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)

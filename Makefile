@@ -6,6 +6,7 @@
 #   make unit    the tests alone, two files at a time; PYTEST="tests/unit/stats -x" chooses some
 #   make coverage  branches that the unit and contract tests reach; fails below the threshold of pyproject.toml
 #   make bench   speed of gate, sink and router; with BANKING77=calls.jsonl.gz, agreement and speed of the classifier too
+#   make bench-scale   CPU and memory of backtests of 10,000 and 100,000 calls, and the growth of `up`; SCALE="--calls 1000000"
 #   make trust   traffic on which honest guesses fail, 20 logs a scenario: hours; TRUST="--seeds 3 --jobs 2" chooses
 #   make faults  random faults under load, everything compared afterwards: hours; FAULTS="--rounds 20 --seed 7" chooses
 #   make test-lora   the tests of LoRA students with llama.cpp, in a virtual environment of their own (3 GB on disk)
@@ -35,9 +36,10 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 PYTEST ?= -n 2 --dist loadfile
 TRUST ?= --jobs 2
 FUZZ ?=
+SCALE ?=
 FAULTS ?= --rounds 100 --seed 1
 
-.PHONY: demo test test-lora test-vllm test-compose check lint types imports audit sbom unit coverage bench trust faults fuzz lock lock-lora lock-vllm clean
+.PHONY: demo test test-lora test-vllm test-compose check lint types imports audit sbom unit coverage bench bench-scale trust faults fuzz lock lock-lora lock-vllm clean
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
 
@@ -101,6 +103,10 @@ bench: $(VENV)/.embedded
 		then $(BIN)/python bench/router.py --parts throughput,latency,ttft; \
 		else echo "router: left out, nginx or wrk is not installed"; fi
 	@$(if $(BANKING77),$(BIN)/python bench/banking77.py $(BANKING77),echo "banking77: left out, BANKING77 names no file")
+
+bench-scale: $(VENV)/.embedded
+	@$(BIN)/python -m bench.scale $(SCALE)
+	@$(BIN)/python -m bench.up_memory --calls 120000
 
 trust: $(VENV)/.embedded
 	@$(BIN)/python bench/trust.py $(TRUST)

@@ -12,13 +12,15 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tests.support.brokers import BROKERS
 from tests.support.buses import BUSES, SECONDS, KafkaTopics, Topics, open_topics
+from tests.support.commands import wait_until
 from tests.support.sample_events import make_invocation, make_promotion
 
 from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, Event, Promotion, Topic, encode
 from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.dead_letters import DEAD_LETTERS
 from understudies.runtime.bus.memory_bus import MemoryBus, MemoryTopics
-from understudies.runtime.bus.messages import Offsets, Record
-from understudies.runtime.bus.publisher import Undeliverable
+from understudies.runtime.bus.messages import BusMessage, Offsets, Record
+from understudies.runtime.bus.publisher import NotDelivered, Undeliverable
 from understudies.runtime.errors import Reject, RetryLater, StopService
 from understudies.runtime.settings import BusSettings
 
@@ -322,6 +324,72 @@ async def test_memory_forgets_what_all_have_handled_and_keeps_the_rest(task: str
     assert len(topics) == 0
     with pytest.raises(RetryLater):
         await first.bus.publish(make_promotion(task=task))
+
+
+async def test_who_is_busy_with_one_topic_keeps_nothing_of_the_others(task: str) -> None:
+    topics = MemoryTopics()
+    settings = BusSettings(bootstrap="memory", group_prefix=None)
+    busy = Reader(MemoryBus(topics, settings, "busy"), task, [PROMOTIONS])
+    reader = Reader(MemoryBus(topics, settings, "reader"), task, [INVOCATIONS, PROMOTIONS])
+    writer = MemoryBus(topics, settings, "writer")
+    await reader.bus.start()
+    story = [event for n in range(50) for event in (make_invocation(f"call {n}", task=task), make_promotion(task=task))]
+    for event in story:
+        await writer.publish(event)
+    assert await reader.got(100) == story
+    await wait_until(lambda: len(topics) == 50)
+    await busy.bus.start()
+    assert await busy.got(50) == story[1::2]
+    await reader.bus.stop()
+    await busy.bus.stop()
+    assert len(topics) == 0
+
+
+async def test_who_is_expected_misses_nothing_that_others_handle_before_it_begins(task: str) -> None:
+    topics = MemoryTopics()
+    settings = BusSettings(bootstrap="memory", group_prefix=None)
+    late_bus = MemoryBus(topics, settings, "late")
+    late_bus.expect([PROMOTIONS])
+    early = Reader(MemoryBus(topics, settings, "early"), task, [PROMOTIONS])
+    await early.bus.start()
+    story = [make_promotion(task=task, minutes=n) for n in range(10)]
+    await MemoryBus(topics, settings, "writer").publish(*story)
+    assert await early.got(10) == story
+    late = Reader(late_bus, task, [PROMOTIONS])
+    await late.bus.start()
+    assert await late.got(10) == story
+    await early.bus.stop()
+    await late.bus.stop()
+    assert len(topics) == 0
+
+
+async def test_calls_beyond_the_limit_are_taken_once_the_others_are_handled(task: str) -> None:
+    topics = MemoryTopics(max_call_bytes=20_000)
+    settings = BusSettings(bootstrap="memory", group_prefix=None)
+    reader = Reader(MemoryBus(topics, settings, "reader"), task, [INVOCATIONS, PROMOTIONS])
+    writer = MemoryBus(topics, settings, "writer")
+    calls = [make_invocation("x" * 8000, task=task) for _ in range(4)]
+    with pytest.raises(NotDelivered) as refused:
+        await writer.publish(*calls)
+    assert refused.value.missing == (3,)
+    await writer.publish(make_promotion(task=task))
+    await reader.bus.start()
+    await reader.got(4)
+    await wait_until(lambda: len(topics) == 0)
+    await writer.publish(calls[3])
+    assert (await reader.got(5))[4] == calls[3]
+    await reader.bus.stop()
+
+
+async def test_of_what_nobody_reads_the_latest_are_kept() -> None:
+    topics = MemoryTopics()
+    for n in range(5000):
+        topics.append(BusMessage(DEAD_LETTERS, b"%d" % n))
+    assert len(topics) < 2500
+    reader = object()
+    topics.join(reader, [DEAD_LETTERS])
+    records, _ = await topics.read(reader, 10_000)
+    assert [record.value for record in records] == [b"%d" % n for n in range(5000 - len(records), 5000)]
 
 
 async def test_what_is_refused_is_named_and_the_rest_arrives(quick: Topics, task: str) -> None:

@@ -83,7 +83,7 @@ class InMemoryTopics:
     def __init__(self) -> None:
         self.settings = BusSettings(bootstrap="memory", group_prefix=None)
         self.topics = MemoryTopics()
-        self.topics.join(self)
+        self.topics.join(self, [DEAD_LETTERS])
 
     def connect(self, service: str, *, tracer: Tracer | None = None, **updates: Any) -> Bus:
         return MemoryBus(self.topics, self.settings.model_copy(update=updates), service, tracer=tracer)
@@ -98,8 +98,8 @@ class InMemoryTopics:
         letters: list[DeadLetter] = []
         async with asyncio.timeout(SECONDS):
             while len(letters) < n:
-                records, place = await self.topics.read(self, frozenset([DEAD_LETTERS]), n)
-                self.topics.acknowledge(self, place)
+                records, places = await self.topics.read(self, n)
+                self.topics.acknowledge(self, places)
                 letters += [(record.value, dict(record.headers)) for record in records]
         return letters[-n:]
 

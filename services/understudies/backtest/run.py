@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -20,7 +20,7 @@ from understudies.backtest.replay.event_collector import EventCollector
 from understudies.backtest.replay.outliers import clear_outlier_times
 from understudies.backtest.replay.player import replay_calls
 from understudies.backtest.replay.replay_teacher import ReplayTeacher
-from understudies.backtest.replay.schedule import ScheduledCall, assign_times, schedule_calls
+from understudies.backtest.replay.schedule import Schedule, assign_times, schedule_calls
 from understudies.backtest.replay.threads import limit_to_one_thread
 from understudies.backtest.report.builder import build_report
 from understudies.backtest.report.outcomes import CallOutcomes, select_judges
@@ -35,6 +35,7 @@ from understudies.embedded.platform import Platform
 from understudies.evaluator.gate_decisions import decision_evidence
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.events import SeededIds
+from understudies.importers.call_spool import CallSpool
 from understudies.importers.field_map import FieldMap
 from understudies.importers.reader import read_calls
 from understudies.importers.recorded_call import ParsedLog, RecordedCall
@@ -45,6 +46,8 @@ from understudies.runtime.errors import ConfigurationError
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.settings import settings_from
 from understudies.trainer.settings import TrainerSettings
+
+_STORE_BUFFER_BYTES: Final = 16_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +97,16 @@ async def backtest_log(
     Raises ConfigurationError if the file cannot be read or holds no call to replay.
     """
     started_at = time.perf_counter()
-    parsed = _read_log(path, options.field_map)
+    parsed = _read_log(path, options.field_map, CallSpool())
     if not parsed.calls:
         raise ConfigurationError(describe_empty_log(path, parsed))
     recorded = clear_outlier_times(assign_tasks(parsed.calls))
     timeline = assign_times(recorded, days=options.days, seed=options.seed)
     calls = schedule_calls(timeline, lambda call: resolve_price(call, options.teacher_price), options.seed)
-    critical = frozenset(call.task for call in calls if call.call.critical)
+    critical = frozenset(call.task or "" for _, call in timeline if call.critical)
+    undated = sum(call.at is None for call in recorded)
+    # What is left of the log is in the schedule.
+    parsed.calls, recorded, timeline = [], [], []
     rules = options.rules.with_critical(critical)
 
     async def finish(platform: Platform, outcomes: CallOutcomes, end: datetime) -> BacktestReport:
@@ -110,7 +116,7 @@ async def backtest_log(
             build_report,
             outcomes,
             details,
-            source=_summarise_log(path, parsed, calls, recorded, details, options),
+            source=_summarise_log(path, parsed, calls, undated, details, options),
             seed=options.seed,
             seconds=time.perf_counter() - started_at,
             version=version("understudies"),
@@ -125,23 +131,27 @@ async def backtest_log(
 def _summarise_log(
     path: Path,
     parsed: ParsedLog,
-    calls: Sequence[ScheduledCall],
-    recorded: Sequence[RecordedCall],
+    calls: Schedule,
+    undated: int,
     details: Mapping[str, Any],
     options: BacktestOptions,
 ) -> LogSummary:
     """Summarise the log with what makes the report doubtful: answers that never vary, and prices that are assumed."""
-    days = (calls[-1].at - calls[0].at).total_seconds() / 86_400
-    tasks = [(call.task, call.call) for call in calls]
-    constants = [constant.sentence for constant in find_constant_answers(tasks)]
+    days = (calls.times[-1] - calls.times[0]).total_seconds() / 86_400
+
+    def iter_tasks() -> Iterator[tuple[str, RecordedCall]]:
+        return ((call.task, call.call) for call in calls)
+
+    constants = [constant.sentence for constant in find_constant_answers(iter_tasks)]
     unpriced: list[UnknownPrice] = []
     if options.teacher_price is None:
-        unpriced = find_unknown_prices(tasks, _paying_prices(details))
+        unpriced = find_unknown_prices(iter_tasks(), _paying_prices(details))
     return LogSummary.of(
         str(path),
         parsed,
         round(days, 2),
-        undated=sum(call.at is None for call in recorded),
+        len(calls),
+        undated=undated,
         warnings=[*constants, *(one.sentence for one in unpriced)],
         unpriced=unpriced,
     )
@@ -157,15 +167,15 @@ def _paying_prices(details: Mapping[str, Any]) -> dict[str, Decimal | None]:
 
 
 async def _replay(
-    calls: Sequence[ScheduledCall],
+    calls: Schedule,
     rules: Rules,
     options: BacktestOptions,
     progress: ProgressDisplay,
     on_start: OnStart,
     finish: _Finish,
 ) -> BacktestReport:
-    clock = VirtualClock(calls[0].at)
-    collector = EventCollector()
+    clock = VirtualClock(calls.times[0])
+    collector, teacher = EventCollector(), ReplayTeacher()
     outcomes = CallOutcomes(calls, collector, select_judges(calls, rules), options.budget.student_cost_usd)
     with tempfile.TemporaryDirectory(prefix="understudies-backtest-") as folder:
         config = PlatformConfig(
@@ -173,10 +183,11 @@ async def _replay(
             rules=rules,
             clock=clock,
             id_factory=lambda service: SeededIds(f"{options.seed}:{service}"),
-            teacher=ReplayTeacher({c.id: c.call for c in calls}, {c.id: c.price for c in calls}),
+            teacher=teacher,
             redact=False,
             bus_in_memory=not options.broker,
             in_flight=InFlightTracker(),
+            store_buffer_bytes=_STORE_BUFFER_BYTES,
             keeps_state=False,
             router=settings_from(RouterSettings).model_copy(
                 update={
@@ -199,11 +210,11 @@ async def _replay(
         async with Platform(config) as platform:
             on_start(platform, outcomes)
             reporter = ProgressReporter(platform, outcomes, progress)
-            end = await replay_calls(platform, clock, calls, reporter)
+            end = await replay_calls(platform, clock, calls, reporter, teacher.expect)
             return await finish(platform, outcomes, end)
 
 
-def _collect_details(platform: Platform, rules: Rules, calls: Sequence[ScheduledCall], end: datetime) -> dict[str, Any]:
+def _collect_details(platform: Platform, rules: Rules, calls: Schedule, end: datetime) -> dict[str, Any]:
     """Collect what the budget knows of each task at the end: outcome, appraisal, state and evidence."""
     return {
         task: {
@@ -215,7 +226,7 @@ def _collect_details(platform: Platform, rules: Rules, calls: Sequence[Scheduled
             "critical": rules.for_task(task).critical,
             "promised": rules.for_task(task).min_agreement,
         }
-        for task in sorted({call.task for call in calls})
+        for task in calls.tasks
     }
 
 
@@ -232,8 +243,8 @@ def _trial_evidence(platform: Platform, task: str) -> dict[str, Any]:
     return decision_evidence(trial) if trial else {}
 
 
-def _read_log(path: Path, field_map: FieldMap | None) -> ParsedLog:
+def _read_log(path: Path, field_map: FieldMap | None, spool: CallSpool) -> ParsedLog:
     try:
-        return read_calls(path, field_map)
+        return read_calls(path, field_map, spool=spool)
     except OSError as error:
         raise ConfigurationError(f"cannot read the calls in {str(path)!r}: {error.strerror or error}") from error

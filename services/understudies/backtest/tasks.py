@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from understudies.events import Prompt, Templates, masked, named_by
@@ -24,7 +23,10 @@ def assign_tasks(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
     templates = {system: masked(system) for system in unnamed}
     discovered = _discover_tasks(templates, unnamed)
     tasks = [name or discovered[templates[call.request.system]] for call, name in zip(calls, names, strict=True)]
-    return [call if call.task == task else replace(call, task=task) for call, task in zip(calls, tasks, strict=True)]
+    return [
+        call if call.task == task else call.with_changes(at=call.at, task=task, episode=call.episode)
+        for call, task in zip(calls, tasks, strict=True)
+    ]
 
 
 def _discover_tasks(masks: Mapping[str, str], calls: Mapping[str, int]) -> dict[str, str]:

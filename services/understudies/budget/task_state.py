@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Final
 
 import orjson
 
@@ -24,8 +24,12 @@ from understudies.events import (
     template_of,
     usd,
 )
-from understudies.persistence.fields import SORTED, AsArray, OrderedKeys
+from understudies.persistence.fields import AsArray, OrderedKeys
 from understudies.persistence.saved_state import Key, SavedState
+
+_MAX_INPUTS: Final = 100_000
+"""Inputs of a task that are told apart: as many as a dataset has at most, in 10 MB."""
+_MAX_SELF_COMPARED: Final = 20_000
 
 
 class TaskState(SavedState):
@@ -42,7 +46,9 @@ class TaskState(SavedState):
     valid_since: Annotated[datetime | None, Key("fresh_since")]
     steering: Annotated[TaskSteering, Key(default=TaskSteering)]
     _inputs: OrderedKeys
-    _self_compared_inputs: Annotated[set[int], SORTED, Key("inputs_asked_again")]
+    _input_level: Annotated[int, Key("input_level", default=int)]
+    """Of the inputs, those are kept whose key ends in as many zero bits."""
+    _self_compared_inputs: Annotated[OrderedKeys, Key("inputs_asked_again")]
 
     def __init__(self, task: str, student_cost: Decimal = Decimal(0)) -> None:
         self.task = task
@@ -57,7 +63,8 @@ class TaskState(SavedState):
         self.valid_since = None
         self.steering = NOT_STEERED
         self._inputs = {}
-        self._self_compared_inputs = set()
+        self._input_level = 0
+        self._self_compared_inputs = {}
 
     def _on_restored(self) -> None:
         self.student_cost = Decimal(0)
@@ -93,11 +100,25 @@ class TaskState(SavedState):
         elif call.origin not in ("audit", "synthetic") and call.served_by != "cache":
             self.volume.record(call.at)
         if call.answered_by_teacher and call.response is not None and not self._is_outdated(call):
-            self._inputs[_input_key(call.fingerprint)] = None
+            self._count_input(call.fingerprint)
             answer = call.response.message.text
             self.profile.update(
                 template_of(call.request), answer, call.fingerprint, valid_json=_is_json(answer), at=call.at
             )
+
+    def _count_input(self, fingerprint: str) -> None:
+        """Count an input once: exactly up to `_MAX_INPUTS`, then by a sample of half, a quarter and so on.
+
+        Flajolet (1990), "On adaptive sampling", Computing 43(4): the count is then right within one in two hundred.
+        """
+        key = _input_key(fingerprint)
+        if key & ((1 << self._input_level) - 1):
+            return
+        self._inputs[key] = None
+        while len(self._inputs) > _MAX_INPUTS:
+            self._input_level += 1
+            mask = (1 << self._input_level) - 1
+            self._inputs = {key: None for key in self._inputs if not key & mask}
 
     def _is_outdated(self, call: Invocation) -> bool:
         """Return whether a call was imported from before the last drift, since when the teacher answers otherwise."""
@@ -117,10 +138,15 @@ class TaskState(SavedState):
             self.ledger.record_comparison(verdict.judge_cost_usd)
 
     def _apply_self_agreement(self, verdict: Verdict) -> None:
-        """Count a repeated answer to an input that the teacher had answered before, once for each input."""
+        """Count a repeated answer to an input that the teacher had answered before, once for each input.
+
+        An input counts again after `_MAX_SELF_COMPARED` others: their share that agree is known well by then.
+        """
         key = _input_key(verdict.fingerprint)
         if key not in self._self_compared_inputs:
-            self._self_compared_inputs.add(key)
+            self._self_compared_inputs[key] = None
+            if len(self._self_compared_inputs) > _MAX_SELF_COMPARED:
+                del self._self_compared_inputs[next(iter(self._self_compared_inputs))]
             self.self_compared += 1
             self.self_agreed += verdict.agreed
 
@@ -140,6 +166,7 @@ class TaskState(SavedState):
         if promotion.stage == "demoted":
             self.valid_since = promotion.at
             self._inputs.clear()
+            self._input_level = 0
 
     def hourly_counts(self, now: datetime) -> list[int]:
         """Return the calls in each complete hour, after those of an imported log until a week of them is counted.
@@ -152,7 +179,7 @@ class TaskState(SavedState):
     @property
     def examples(self) -> int:
         """The number of distinct inputs with a teacher's answer since the last drift."""
-        return len(self._inputs)
+        return len(self._inputs) << self._input_level
 
     def pending_retraining(self, now: datetime) -> Promotion | None:
         """Return the request for a new student, if none was authorised since."""

@@ -121,8 +121,8 @@ def _open_box(bootstrap: str | None) -> "DeadLetterBox":
     settings = settings_from(BusSettings, bootstrap=bootstrap)
     if not settings.bootstrap:
         raise ConfigurationError(
-            "no broker: give --bootstrap HOST:PORT or set UNDERSTUDIES_BUS_BOOTSTRAP; the embedded broker of "
-            "`understudies up` keeps dead letters only while it runs, and its log has the reasons"
+            "no broker: give --bootstrap HOST:PORT or set UNDERSTUDIES_BUS_BOOTSTRAP; without a broker "
+            "`understudies up` keeps dead letters in memory, and its log has the reasons"
         )
     return DeadLetterBox(settings)
 

@@ -34,7 +34,7 @@ def load_bus_settings(name: str, bootstrap: str | None) -> BusSettings:
     if not settings.bootstrap:
         raise ConfigurationError(
             f"{name} needs a broker: pass --bootstrap HOST:PORT or set UNDERSTUDIES_BUS_BOOTSTRAP; "
-            "`understudies up` runs all services with an embedded broker"
+            "`understudies up` runs all services without one"
         )
     return settings
 

@@ -71,9 +71,9 @@ def up(
     On SIGTERM the calls in flight are finished and stored. A kill of the process can lose the record of calls answered
     in its last second, as they are not stored yet; every stored call is counted, exactly once.
 
-    The embedded broker keeps all events in memory until the process ends: it grows by about the size of the recorded
-    requests and responses. Restart it from time to time, or set UNDERSTUDIES_BUS_BOOTSTRAP to a Kafka broker. A
-    ClickHouse set in UNDERSTUDIES_STORE_URL replaces the store in the data folder.
+    Events pass from service to service in memory, and are forgotten once all have handled them; while more calls wait
+    than UNDERSTUDIES_BUS_MEMORY_BYTES, the later ones wait on disk. With UNDERSTUDIES_BUS_BOOTSTRAP they pass through a
+    Kafka broker. A ClickHouse set in UNDERSTUDIES_STORE_URL replaces the store in the data folder.
     """
     from understudies.router.settings import RouterSettings
 
@@ -115,6 +115,7 @@ async def _run(
             rules=rules,
             router=router,
             bus=bus,
+            bus_in_memory=bus is None,
             store_url=store,
             pages=lambda platform, publish: platform_pages(platform, access, rules.current, publish),
             operations=lambda sink, stage, eraser, read: create_operations(sink, stage, eraser, read, access),
@@ -160,7 +161,7 @@ async def _learn(calls: Path, data: Path) -> None:
 
 
 def _external_bus() -> BusSettings | None:
-    """Return the broker's settings; None if an embedded broker is to be started."""
+    """Return the broker's settings; None if events are to stay in this process."""
     settings = settings_from(BusSettings)
     if not settings.bootstrap:
         return None

@@ -44,8 +44,13 @@ class PlatformConfig:
     keeps_state: bool = True
     bus: BusSettings | None = None
     bus_in_memory: bool = False
-    """Without a broker: events stay in this process, and are forgotten once all services have handled them."""
+    """Without a broker: events stay in this process, and are forgotten once all services have handled them.
+
+    While calls wait that take `UNDERSTUDIES_BUS_MEMORY_BYTES`, further ones wait on disk.
+    """
     in_flight: InFlightTracker | None = None
+    store_buffer_bytes: int = 0
+    """Bytes of events that wait in memory to be stored in one batch; what waits is lost with the process."""
     store_url: str | None = None
     store: StoreSettings = field(default_factory=partial(settings_from, StoreSettings))
     router: RouterSettings = field(default_factory=partial(settings_from, RouterSettings))

@@ -95,7 +95,7 @@ def receiver_handlers(plan: PlatformConfig, bus: Bus) -> Mapping[str, AdminHandl
 
 
 async def publish_decision(bus: Bus, store: Store, event: Promotion) -> None:
-    """Publish a decision and store it at once: of an embedded broker, a kill would lose what is not stored yet."""
+    """Publish a decision and store it at once: without a broker, a kill would lose what is not stored yet."""
     await bus.publish(event)
     try:
         await store.insert("promotions", [encode(event)])

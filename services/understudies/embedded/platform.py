@@ -1,7 +1,8 @@
-"""Run all five services in one process, on an embedded broker and store, or on external ones."""
+"""Run all five services in one process, on a bus in memory and an embedded store, or on external ones."""
 
 import asyncio
 import logging
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -59,6 +60,11 @@ _EARLIEST_TIME = datetime(1971, 1, 1, tzinfo=UTC)
 _CLOCK_TOLERANCE = timedelta(seconds=1)
 
 
+def _create_topics(config: PlatformConfig) -> MemoryTopics:
+    """Create topics in memory; in a backtest without a limit, as no call comes before the earlier ones are handled."""
+    return MemoryTopics(None if config.in_flight is not None else settings_from(BusSettings).memory_bytes)
+
+
 class Platform:
     """Running services; an async context manager."""
 
@@ -77,7 +83,7 @@ class Platform:
         """True if a service was stopped amid its work, so that a thread of this process may still be busy."""
         self._runners: list[Runner] = []
         self._broker: EmbeddedBroker | None = None
-        self._topics = MemoryTopics() if config.bus_in_memory else None
+        self._topics = _create_topics(config) if config.bus_in_memory else None
         self._exit_stack = AsyncExitStack()
         self._store_checkpoint: Checkpoint | None = None
 
@@ -99,7 +105,8 @@ class Platform:
         plan.folder.mkdir(parents=True, exist_ok=True)
         discard_staging(plan.folder)
         if self._topics is not None:
-            self.settings = BusSettings(bootstrap="memory", group_prefix=None)
+            # Offsets in snapshots are of the process that wrote them.
+            self.settings = BusSettings(bootstrap="memory", group_prefix=None, generation=uuid.uuid4().hex)
         else:
             self.settings = plan.bus or await self._start_embedded_broker()
             await ensure_topics(self.settings)
@@ -136,7 +143,8 @@ class Platform:
 
     async def _stop_runner(self, runner: Runner) -> None:
         """Stop a runner; the observer, which stops last, first stores the events that the others just published."""
-        if runner.service is self.observer and self._broker is not None and self.config.in_flight is None:
+        keeps_nothing = self._broker is not None or self._topics is not None
+        if runner.service is self.observer and keeps_nothing and self.config.in_flight is None:
             await runner.wait_caught_up()
         if not await runner.stop():
             self.has_abandoned_work = True
@@ -169,7 +177,13 @@ class Platform:
         own = {"router": self.settings.model_copy(update={"group_prefix": None})}
         bus = {name: self._connect(name, own.get(name), self._create_tracer(name)) for name in SERVICES}
         self.observer = create_observer(
-            plan.observer, bus=bus["observer"], clock=clock, store=store, files=files, new_id=ids("observer")
+            plan.observer,
+            bus=bus["observer"],
+            clock=clock,
+            store=store,
+            files=files,
+            new_id=ids("observer"),
+            buffer_bytes=plan.store_buffer_bytes,
         )
         self.evaluator = create_evaluator(
             plan.evaluator,
@@ -233,6 +247,9 @@ class Platform:
         snapshots = SnapshotStore(plan.folder / "snapshots") if plan.keeps_state else None
         for app in apps:
             app_bus = bus.get(app.name) or self._connect(app.name)
+            if isinstance(app_bus, MemoryBus):
+                # Services start one after another: the first ones must not be all who are waited for.
+                app_bus.expect(app.topics)
             self._runners.append(Runner(app, app_bus, snapshots=snapshots, generation=self.settings.generation))
 
     async def _wait_stored(self) -> None:
@@ -242,7 +259,7 @@ class Platform:
                 await runner.wait_caught_up()
 
     async def _republish(self, events: Sequence[Event]) -> None:
-        """Publish events again on an embedded broker, which starts empty: those in force, or lost unstored ones."""
+        """Publish events again on a bus of this process, which starts empty: those in force, or lost unstored ones."""
         if not events:
             return
         bus = self._connect("restore")

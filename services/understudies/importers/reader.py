@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from understudies.importers.call_spool import CallSpool
 from understudies.importers.envelopes import iter_enveloped
 from understudies.importers.field_map import FieldMap
 from understudies.importers.formats import possible_formats
@@ -34,10 +35,11 @@ _MAX_REASON: Final = 400
 _log = logging.getLogger(__name__)
 
 
-def read_calls(source: str | Path, field_map: FieldMap | None = None) -> ParsedLog:
+def read_calls(source: str | Path, field_map: FieldMap | None = None, *, spool: CallSpool | None = None) -> ParsedLog:
     """Read the recorded calls of a file, a folder or the files that match a pattern, and list the lines without one.
 
-    `field_map` says where the fields of a call are in records of another form. Raises OSError if nothing can be opened.
+    `field_map` says where the fields of a call are in records of another form. With a `spool`, requests and answers are
+    kept there instead of in memory. Raises OSError if nothing can be opened.
     """
     spans = SpanTree()
     reader = LogReader(field_map, spans)
@@ -48,7 +50,7 @@ def read_calls(source: str | Path, field_map: FieldMap | None = None) -> ParsedL
                 parsed.skipped.append(found)
             else:
                 spans.place_call(len(parsed.calls))
-                parsed.calls.append(found)
+                parsed.calls.append(found if spool is None else spool.put(found))
     outer = spans.outer_calls()
     parsed.skipped += [
         SkippedLine(parsed.calls[place].line, "a call around other calls of the log, which count in its place")
@@ -159,7 +161,10 @@ def _assign_episodes_from_traces(calls: list[RecordedCall]) -> list[RecordedCall
     """Assign calls without an episode to their trace as the episode if other calls share that trace."""
     shared = Counter(call.trace for call in calls)
     return [
-        replace(call, episode=call.trace) if call.episode is None and shared[call.trace] > 1 else call for call in calls
+        call.with_changes(at=call.at, task=call.task, episode=call.trace)
+        if call.episode is None and shared[call.trace] > 1
+        else call
+        for call in calls
     ]
 
 

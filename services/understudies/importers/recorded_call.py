@@ -1,8 +1,9 @@
 """Define a recorded call: a request that an agent sent to a teacher, and the answer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Self
 
 from understudies.events import Request, Response, Usage
 from understudies.runtime.fast_dataclass import fast_dataclass
@@ -29,6 +30,10 @@ class RecordedCall:
     fingerprint: str
     episode: str | None = None
     trace: str | None = None
+
+    def with_changes(self, *, at: datetime | None, task: str | None, episode: str | None) -> Self:
+        """Return the same call with another time, task and episode."""
+        return replace(self, at=at, task=task, episode=episode)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,20 @@ class ObserverApp:
     max_records = 20_000
 
     def __init__(
-        self, settings: ObserverSettings, *, bus: Bus, clock: Clock, store: Store, files: ObjectStore, new_id: NewId
+        self,
+        settings: ObserverSettings,
+        *,
+        bus: Bus,
+        clock: Clock,
+        store: Store,
+        files: ObjectStore,
+        new_id: NewId,
+        buffer_bytes: int = 0,
     ) -> None:
         self._clock = clock
         self._bus = bus
         self.store = store
-        self._sink = StoreSink(store, bus)
+        self._sink = StoreSink(store, bus, buffer_bytes=buffer_bytes)
         self._erasures = RepeatedErasures(store)
         self._dataset_builder = DatasetBuilder(settings, bus=bus, store=store, files=files, new_id=new_id)
         self._totals = TotalsRefresher(store)
@@ -49,9 +57,11 @@ class ObserverApp:
         """
         await self._sink.insert(records)
         decoded, _ = decode_records([record for record in records if record.topic == PROMOTIONS.name])
-        for _, event in decoded:
-            if isinstance(event, Promotion) and event.stage == "authorised":
-                self._dataset_builder.enqueue(event)
+        authorised = [event for _, event in decoded if isinstance(event, Promotion) and event.stage == "authorised"]
+        if authorised:
+            await self._sink.flush()
+        for event in authorised:
+            self._dataset_builder.enqueue(event)
 
     async def fetch_latest_promotions(self) -> list[Promotion]:
         """Return the latest stage of every student, in order, to republish to a broker that lost its data."""
@@ -68,13 +78,23 @@ class ObserverApp:
             self._totals.refresh_due(now)
 
     async def stop(self) -> None:
-        """Cancel what runs in the background; whoever opened the store closes it."""
+        """Store what waits, and cancel what runs in the background; whoever opened the store closes it."""
+        await self._sink.flush()
         await self._dataset_builder.stop()
         await self._totals.stop()
 
 
 def create_app(
-    settings: ObserverSettings, *, bus: Bus, clock: Clock, store: Store, files: ObjectStore, new_id: NewId
+    settings: ObserverSettings,
+    *,
+    bus: Bus,
+    clock: Clock,
+    store: Store,
+    files: ObjectStore,
+    new_id: NewId,
+    buffer_bytes: int = 0,
 ) -> ObserverApp:
-    """Build the observer."""
-    return ObserverApp(settings, bus=bus, clock=clock, store=store, files=files, new_id=new_id)
+    """Build the observer; up to `buffer_bytes` of events wait in memory to be stored in one batch."""
+    return ObserverApp(
+        settings, bus=bus, clock=clock, store=store, files=files, new_id=new_id, buffer_bytes=buffer_bytes
+    )

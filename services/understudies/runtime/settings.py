@@ -16,11 +16,11 @@ SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
 
 class BusSettings(BaseSettings):
-    """Settings of the Kafka broker; without a bootstrap address an embedded broker is started."""
+    """Settings of the Kafka broker; without a bootstrap address events stay in the memory of `understudies up`."""
 
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_BUS_", frozen=True)
 
-    bootstrap: str | None = Field(default=None, description="HOST:PORT[,HOST:PORT...]; unset: an embedded broker")
+    bootstrap: str | None = Field(default=None, description="HOST:PORT[,HOST:PORT...]; unset: in the memory of `up`")
     group_prefix: str | None = Field(
         default="understudies",
         description="consumer groups are PREFIX-SERVICE; empty: every process reads all partitions and commits nothing",
@@ -40,6 +40,11 @@ class BusSettings(BaseSettings):
         default=False,
         description="for the router on Apache Kafka: no event arrives twice while the process runs, even if "
         "connections fail; waits without limit for the broker's acknowledgement",
+    )
+    memory_bytes: int = Field(
+        default=268_435_456,
+        ge=1_000_000,
+        description="without a broker: bytes of calls that wait in memory to be handled; later ones wait on disk",
     )
     max_attempts: int = Field(default=8, ge=1, description="failed deliveries of a batch before the service stops")
     security_protocol: SecurityProtocol = Field(

@@ -81,6 +81,15 @@ class GeneratingStudent(Protocol):
 
 
 @runtime_checkable
+class PreparingStudent(Protocol):
+    """Student that answers many requests faster if it is told of them before they come one by one."""
+
+    async def prepare(self, requests: Sequence[Request]) -> None:
+        """Compute for all requests at once what their answers need; the answers are the same without it."""
+        ...
+
+
+@runtime_checkable
 class ClosableStudent(Protocol):
     """Student that holds resources between calls, such as connections."""
 

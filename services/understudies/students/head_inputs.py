@@ -17,7 +17,7 @@ from understudies.datasets.system_template import NO_CONTEXT, SystemTemplate
 from understudies.events import Message, Request, Usage, fingerprint
 from understudies.judges.answer_key import canonical_answer, normalize_call_ids
 from understudies.judges.base import Judge
-from understudies.students.base import Answer, GeneratingStudent, Student, close_student, student_cost
+from understudies.students.base import Answer, GeneratingStudent, PreparingStudent, Student, close_student, student_cost
 
 HEAD_FILE: Final = "head.json"
 MIN_HEAD_CALLS: Final = 5
@@ -106,6 +106,11 @@ class HeadStudent:
         for index, answer in zip(missing, generated, strict=True):
             answers[index] = replace(answer, head=recalled[index][0])
         return cast(list[Answer], answers)
+
+    async def prepare(self, requests: Sequence[Request]) -> None:
+        """Prepare the base student for what it has to answer."""
+        if isinstance(self.base, PreparingStudent):
+            await self.base.prepare([request for request in requests if self._recall(request)[1] is None])
 
     def _recall(self, request: Request) -> tuple[str | None, Answer | None]:
         """Return the name of the input if it belongs to the head, and its memorised answer if there is one."""

@@ -2,6 +2,7 @@ import json
 from collections.abc import Callable
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.budget_harness import (
@@ -20,6 +21,7 @@ from tests.support.budget_harness import (
     trained_promotion,
 )
 
+from understudies.budget import task_state
 from understudies.budget.task_state import TaskState
 from understudies.events import Event
 
@@ -217,3 +219,41 @@ def test_a_state_from_before_imports_is_read() -> None:
     book = folded(*teacher_calls(3))
     old = {name: value for name, value in book.state().items() if name != "imported_volume"}
     assert TaskState.from_state(old).hourly_counts(at_hour(1)) == [3]
+
+
+def test_beyond_its_limit_inputs_are_counted_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_state, "_MAX_INPUTS", 400)
+    book = folded(*teacher_calls(400))
+    assert book.examples == 400
+    for call in teacher_calls(3600, first=400):
+        book.fold(call)
+    counted = book.examples
+    assert abs(counted - 4000) < 4000 * 0.2
+    assert len(book.state()["inputs"]) <= 400
+    book = TaskState.from_state(json.loads(json.dumps(book.state())))
+    for call in teacher_calls(4000):
+        book.fold(call)
+    assert book.examples == counted
+    book.fold(trained_promotion())
+    book.fold(promotion_stage("demoted"))
+    assert book.examples == 0
+    for call in teacher_calls(300, 9):
+        book.fold(call)
+    assert book.examples == 300
+
+
+def test_a_snapshot_without_a_sample_is_of_all_inputs() -> None:
+    state = json.loads(json.dumps(folded(*teacher_calls(7)).state()))
+    del state["input_level"]
+    assert TaskState.from_state(state).examples == 7
+
+
+def test_inputs_asked_again_are_forgotten_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_state, "_MAX_SELF_COMPARED", 3)
+    book = folded(*[self_agreement_verdict(True, number) for number in (1, 2, 3, 3, 4)])
+    assert book.self_compared == 4
+    assert len(book.state()["inputs_asked_again"]) == 3
+    book.fold(self_agreement_verdict(True, 4))
+    assert book.self_compared == 4
+    book.fold(self_agreement_verdict(True, 1))
+    assert book.self_compared == 5

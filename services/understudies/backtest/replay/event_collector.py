@@ -1,14 +1,20 @@
 """Subscribe to all four topics, as a user's own subscriber would, and keep what the report needs."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
+from typing import Final
 
-from understudies.events import TOPICS, Drift, Event, GateDecision, Invocation, Promotion, Verdict, usd
+from understudies.events import TOPICS, Drift, Event, GateDecision, Invocation, Message, Promotion, Verdict, usd
 from understudies.runtime.bus.dead_letters import decode_records
 from understudies.runtime.bus.messages import Record
+
+_MAX_SHARED: Final = 10_000
+"""Answers and costs of which calls share one: a task with more of them hardly repeats any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,28 @@ class ObservedVerdict:
     confidence: float
     agreed: bool
     audit: bool
+
+
+@dataclass(slots=True)
+class PlayedCall:
+    """What the report needs of a played call; `agreed` is what a comparison of its answer found, once there was one."""
+
+    id: str
+    served_by: str
+    student: str | None
+    cost_usd: Decimal
+    _answer: bytes | None
+    agreed: bool | None = None
+
+    @property
+    def answer(self) -> Message | None:
+        """The student's answer, if it served the call."""
+        return None if self._answer is None else _read_answer(self._answer)
+
+
+@lru_cache(maxsize=1000)
+def _read_answer(written: bytes) -> Message:
+    return Message.model_validate_json(written)
 
 
 class EventCollector:
@@ -34,7 +62,9 @@ class EventCollector:
     max_records = 2000
 
     def __init__(self) -> None:
-        self.invocations: dict[str, Invocation] = {}
+        self.invocations: dict[str, PlayedCall] = {}
+        self._answers: dict[bytes, bytes] = {}
+        self._costs: dict[str, Decimal] = {}
         self.audit_costs: dict[str, Decimal] = {}
         self.shadow_students: defaultdict[str, list[str]] = defaultdict(list)
         self.student_prices: dict[str, Decimal] = {}
@@ -55,7 +85,7 @@ class EventCollector:
             if event.audits is not None:
                 self.audit_costs[event.audits] = usd(self.audit_costs.get(event.audits, Decimal(0)) + event.cost_usd)
             else:
-                self.invocations[event.id] = event
+                self.invocations[event.id] = self._to_played(event)
         elif isinstance(event, Verdict):
             if event.phase != "self_agreement":
                 self.student_judges[event.student] = event.judge
@@ -68,6 +98,20 @@ class EventCollector:
             self.lifecycle_events.append(event)
             if isinstance(event, Promotion):
                 self._collect_training(event)
+
+    def _to_played(self, event: Invocation) -> PlayedCall:
+        """Return what is needed of a call, sharing what many have alike."""
+        answer: bytes | None = None
+        if event.served_by == "student" and event.response is not None:
+            written = event.response.message.model_dump_json(exclude_unset=True).encode("utf-8", "surrogatepass")
+            answer = self._answers.get(written, written)
+            if len(self._answers) < _MAX_SHARED:
+                self._answers[answer] = answer
+        cost = self._costs.get(str(event.cost_usd), event.cost_usd)
+        if len(self._costs) < _MAX_SHARED:
+            self._costs[str(cost)] = cost
+        student = event.student and sys.intern(event.student)
+        return PlayedCall(event.id, sys.intern(event.served_by), student, cost, answer)
 
     def _collect_training(self, event: Promotion) -> None:
         validation = event.evidence.get("validation")

@@ -1,7 +1,6 @@
 """Discard implausible recorded times, which lie far from all others."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 from understudies.importers.recorded_call import RecordedCall
@@ -23,5 +22,8 @@ def clear_outlier_times(calls: Sequence[RecordedCall]) -> list[RecordedCall]:
     while last < len(times) - 1 and times[last + 1] - times[last] <= MAX_GAP:
         last += 1
     return [
-        call if call.at is None or times[first] <= call.at <= times[last] else replace(call, at=None) for call in calls
+        call
+        if call.at is None or times[first] <= call.at <= times[last]
+        else call.with_changes(at=None, task=call.task, episode=call.episode)
+        for call in calls
     ]

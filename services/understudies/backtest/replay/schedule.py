@@ -1,13 +1,17 @@
 """Schedule recorded calls: at their recorded times, or spread over days and nights."""
 
 import random
+from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate
 from math import ceil
+from typing import overload
+from uuid import UUID
 
 from understudies.events import SeededIds, position
 from understudies.importers.recorded_call import RecordedCall
@@ -25,15 +29,67 @@ class ScheduledCall:
     sample: float
 
 
+class Schedule(Sequence[ScheduledCall]):
+    """The calls of a replay in the order of their times, each made anew when it is looked at.
+
+    A month may have millions: what is kept of each is its time, its id in 16 bytes, its price and the recorded call.
+    """
+
+    def __init__(
+        self, timeline: Sequence[tuple[datetime, RecordedCall]], price: Callable[[RecordedCall], Decimal], seed: int
+    ) -> None:
+        new_id = SeededIds(f"{seed}:calls")
+        known: dict[str, Decimal] = {}
+        self._seed = seed
+        self._times = [at for at, _ in timeline]
+        self._calls = [call for _, call in timeline]
+        self._prices = [known.setdefault(str(one), one) for one in map(price, self._calls)]
+        self._ids = b"".join(UUID(new_id(at)).bytes for at in self._times)
+        self._by_task: defaultdict[str, array[int]] = defaultdict(lambda: array("Q"))
+        for index, call in enumerate(self._calls):
+            self._by_task[call.task or ""].append(index)
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __iter__(self) -> Iterator[ScheduledCall]:
+        return map(self._make, range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int) -> ScheduledCall: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[ScheduledCall]: ...
+    def __getitem__(self, index: int | slice) -> ScheduledCall | list[ScheduledCall]:
+        if isinstance(index, slice):
+            return [self._make(one) for one in range(len(self))[index]]
+        return self._make(range(len(self))[index])
+
+    @property
+    def times(self) -> Sequence[datetime]:
+        """The times of the calls, ascending."""
+        return self._times
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks of the calls, in the order of their names."""
+        return sorted(self._by_task)
+
+    def iter_task(self, task: str) -> Iterator[ScheduledCall]:
+        """Yield the calls of one task."""
+        return map(self._make, self._by_task.get(task, ()))
+
+    def _make(self, index: int) -> ScheduledCall:
+        call = self._calls[index]
+        name = str(UUID(bytes=self._ids[16 * index : 16 * index + 16]))
+        sample = position(f"{self._seed}:{index}", "draw")
+        return ScheduledCall(name, self._times[index], call.task or "", call, self._prices[index], sample)
+
+
 def schedule_calls(
     timeline: Sequence[tuple[datetime, RecordedCall]], price: Callable[[RecordedCall], Decimal], seed: int
-) -> list[ScheduledCall]:
+) -> Schedule:
     """Give every call an id, its price and its audit draw, all determined by its index and the seed."""
-    new_id = SeededIds(f"{seed}:calls")
-    return [
-        ScheduledCall(new_id(at), at, call.task or "", call, price(call), position(f"{seed}:{index}", "draw"))
-        for index, (at, call) in enumerate(timeline)
-    ]
+    return Schedule(timeline, price, seed)
 
 
 DEFAULT_DAYS = 14.0
@@ -88,7 +144,7 @@ def assign_times(
     first, last = recorded[0][0], recorded[-1][0]
     if days is None and has_times and last - first >= _MIN_RECORDED_SPAN:
         shift = timedelta(0) if start is None else start.astimezone(UTC) - first
-        return [(at + shift, call) for at, call in recorded]
+        return [(at + shift, call) for at, call in recorded] if shift else recorded
     first_day = start or (first if has_times else DEFAULT_START)
     moments = sample_arrival_times(
         len(recorded), DEFAULT_DAYS if days is None else days, start_of_utc_day(first_day), random.Random(seed)

@@ -1,16 +1,19 @@
 """Compute the figures of the report from the played calls and the collected events."""
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from decimal import Decimal
+from typing import Final, overload
 
-from understudies.backtest.replay.event_collector import EventCollector, ObservedVerdict
-from understudies.backtest.replay.schedule import ScheduledCall
+from understudies.backtest.replay.event_collector import EventCollector, ObservedVerdict, PlayedCall
+from understudies.backtest.replay.schedule import Schedule, ScheduledCall
 from understudies.backtest.report.figures import FiguresAccumulator
 from understudies.backtest.report.leading import find_leading
 from understudies.backtest.report.report import DailyFigures
-from understudies.events import Invocation, Promotion, Response, usd
+from understudies.events import Message, Promotion, usd
+from understudies.importers.recorded_call import RecordedCall
 from understudies.judges.base import Judge
 from understudies.judges.choice import choose_judge
 from understudies.judges.materials import JudgeUnavailableError
@@ -18,20 +21,42 @@ from understudies.judges.registry import parse_judge
 from understudies.runtime.rules.rules import Rules
 from understudies.stats.bounds import anytime_lower_bound, clopper_pearson_upper
 
+_INPUT_DIGITS: Final = 24
+"""Digits of a fingerprint that tell a log's inputs apart: two of a billion share them with a chance of 1e-11."""
+
 
 def select_judges(calls: Sequence[ScheduledCall], rules: Rules) -> dict[str, Judge]:
     """Return for each task the judge of its rules, else one chosen by its recorded answers.
 
     It is for tasks of which no student is judged.
     """
-    answers: dict[str, list[Response]] = {}
+    by_task: dict[str, list[RecordedCall]] = {}
     for call in calls:
-        answers.setdefault(call.task, []).append(call.call.response)
-    return {task: _select_judge(rules.for_task(task).judge, responses) for task, responses in answers.items()}
+        by_task.setdefault(call.task, []).append(call.call)
+    return {task: _select_judge(rules.for_task(task).judge, recorded) for task, recorded in by_task.items()}
 
 
-def _select_judge(judge_name: str | None, answers: Sequence[Response]) -> Judge:
-    return parse_judge(judge_name) if judge_name else choose_judge([answer.message for answer in answers])
+def _select_judge(judge_name: str | None, recorded: Sequence[RecordedCall]) -> Judge:
+    return parse_judge(judge_name) if judge_name else choose_judge(_Answers(recorded))
+
+
+class _Answers(Sequence[Message]):
+    """The teacher's answers to calls, read from each when they are looked at."""
+
+    def __init__(self, recorded: Sequence[RecordedCall]) -> None:
+        self._recorded = recorded
+
+    def __len__(self) -> int:
+        return len(self._recorded)
+
+    @overload
+    def __getitem__(self, index: int) -> Message: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Message]: ...
+    def __getitem__(self, index: int | slice) -> Message | list[Message]:
+        if isinstance(index, slice):
+            return [call.response.message for call in self._recorded[index]]
+        return self._recorded[index].response.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +68,34 @@ class CallOutcomes:
     judges: dict[str, Judge]
     student_price: Decimal = Decimal(0)
 
-    def check_agreement(self, call: ScheduledCall, event: Invocation) -> bool | None:
+    def check_agreement(self, call: ScheduledCall, event: PlayedCall) -> bool | None:
         """Return whether the student that served the call agrees with the recorded answer.
 
         None if no student did, or the judge gives no verdict.
         """
-        if event.served_by != "student" or event.response is None:
+        if event.served_by != "student" or event.answer is None:
             return None
-        judge = self.judge_for(call.task, event.student)
-        try:
-            return judge.judge(call.call.response.message, event.response.message).agreed
-        except JudgeUnavailableError:
-            return None
+        if event.agreed is None:
+            judge = self.judge_for(call.task, event.student)
+            try:
+                event.agreed = judge.judge(call.call.response.message, event.answer).agreed
+            except JudgeUnavailableError:
+                return None
+        return event.agreed
+
+    def iter_task(self, task: str) -> Iterator[ScheduledCall]:
+        """Yield the calls of a task."""
+        if isinstance(self.calls, Schedule):
+            return self.calls.iter_task(task)
+        return (call for call in self.calls if call.task == task)
 
     def served_answers(self, task: str) -> list[tuple[str, bool]]:
         """Return for each call of the task that a student served the student, and whether the teacher agrees."""
-        played = [(call, self.collector.invocations.get(call.id)) for call in self.calls if call.task == task]
+        played = ((call, self.collector.invocations.get(call.id)) for call in self.iter_task(task))
         return [
             (event.student or "", self.check_agreement(call, event) is True)
             for call, event in played
-            if event is not None and event.served_by == "student" and event.response is not None
+            if event is not None and event.served_by == "student" and event.answer is not None
         ]
 
     def judge_for(self, task: str, student: str | None) -> Judge:
@@ -70,7 +103,7 @@ class CallOutcomes:
         name = self.collector.student_judges.get(student or "")
         return parse_judge(name) if name else self.judges[task]
 
-    def total_cost(self, event: Invocation) -> Decimal:
+    def total_cost(self, event: PlayedCall) -> Decimal:
         """Return the total cost of the call, including its audit and the students' shadow answers."""
         return usd(event.cost_usd + self.collector.audit_costs.get(event.id, Decimal(0)) + self._shadow_cost(event.id))
 
@@ -83,16 +116,16 @@ class CallOutcomes:
         """Compute the figures of all calls, or of one task."""
         figures = FiguresAccumulator()
         trainings = self._training_costs(task)
-        for call in self.calls:
-            if task is not None and call.task != task:
-                continue
+        for call in self.calls if task is None else self.iter_task(task):
             while trainings and trainings[0][0] <= call.at:
                 figures.add_cost(trainings.pop(0)[1])
             event = self.collector.invocations.get(call.id)
             if event is not None:
                 agreed = self.check_agreement(call, event)
                 by_student = event.served_by == "student"
-                figures.add(call.price, self.total_cost(event), by_student, agreed, call.call.fingerprint)
+                figures.add(
+                    call.price, self.total_cost(event), by_student, agreed, call.call.fingerprint[:_INPUT_DIGITS]
+                )
         for _, cost in trainings:
             figures.add_cost(cost)
         return figures
@@ -116,7 +149,7 @@ class CallOutcomes:
         if authorised is None:
             return None
         trainings = self._training_costs(task)
-        task_calls = [call for call in self.calls if call.task == task]
+        task_calls = list(self.iter_task(task))
         # A student is first tried on held-out calls from before its authorisation.
         balance = -sum((self._shadow_cost(call.id) for call in task_calls if call.at < authorised), Decimal(0))
         lost = balance < 0
@@ -132,15 +165,17 @@ class CallOutcomes:
 
     def daily_figures(self, task: str) -> list[DailyFigures]:
         """Return the task's days, with the agreement that the services knew at the end of each."""
-        task_calls = [call for call in self.calls if call.task == task]
+        task_calls = list(self.iter_task(task))
         if not task_calls:
             return []
         day = datetime.combine(task_calls[0].at.date(), time(), task_calls[0].at.tzinfo)
         days: list[DailyFigures] = []
+        first = 0
         while day <= task_calls[-1].at:
             until = day + timedelta(days=1)
-            days.append(self._figures_of_day(task, day, until, [call for call in task_calls if day <= call.at < until]))
-            day = until
+            end = bisect_left(task_calls, until, first, key=lambda call: call.at)
+            days.append(self._figures_of_day(task, day, until, task_calls[first:end]))
+            day, first = until, end
         return days
 
     def _figures_of_day(

@@ -215,13 +215,15 @@ class LogSummary:
         path: str,
         parsed: ParsedLog,
         days: float,
+        calls: int | None = None,
         undated: int = 0,
         warnings: Sequence[str] = (),
         unpriced: Sequence[UnknownPrice] = (),
     ) -> "LogSummary":
-        """Summarise a parsed log that was played over a number of days."""
+        """Summarise a parsed log that was played over a number of days, with its calls or `calls` of them."""
+        calls = len(parsed.calls) if calls is None else calls
         skipped = tuple(parsed.skipped)
-        return cls(path, parsed.format, len(parsed.calls), skipped, days, undated, tuple(warnings), tuple(unpriced))
+        return cls(path, parsed.format, calls, skipped, days, undated, tuple(warnings), tuple(unpriced))
 
     @property
     def assumption(self) -> str:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
 from understudies.datasets.conversations import Conversation
 from understudies.datasets.inputs import Input
@@ -12,6 +12,9 @@ from understudies.evaluator.evidence.used_inputs import UsedInputs
 from understudies.events import Promotion, ProvenLevels
 from understudies.persistence.saved_state import Key, SavedState
 from understudies.stats.levels import AgreementLevels
+
+_MAX_AUDITED_NAMES: Final = 100_000
+"""Names of audited inputs that are kept of a student: some fifty thousand inputs, in 20 MB."""
 
 
 class ProvenLevelsTracker(SavedState):
@@ -69,12 +72,16 @@ class ProvenLevelsTracker(SavedState):
 
         `served_from` is the threshold that the call had to reach, an episode's own if that is stricter; `unseen` states
         that the input was neither trained on nor fed to the gates. As a call it counts whatever its input.
+
+        An input that is not remembered must not count a second time, so once `_MAX_AUDITED_NAMES` are kept, further
+        audits tell of calls alone.
         """
         self.levels.update(observation.score, observation.confidence, "calls", served_from)
         if self.levels.update_detectors(observation.score, observation.confidence, served_from, pace):
             self.withdrawn, self._withdrawn_at = True, observation.at
             self._pending.clear()
-        if unseen and self._audited.is_unused(call_input) and not self._pending.contains(call_input):
+        is_open = len(self._audited) + len(self._pending) < _MAX_AUDITED_NAMES
+        if is_open and unseen and self._audited.is_unused(call_input) and not self._pending.contains(call_input):
             self._pending.add(call_input, replace(observation, served_from=served_from))
 
     def look(self, until: datetime, duration: timedelta, used: UsedInputs, student: str) -> None:

@@ -23,6 +23,10 @@ class UsedInputs(SavedState):
         self._names = dict.fromkeys(own)
         self._earlier = dict.fromkeys(earlier)
 
+    def __len__(self) -> int:
+        """Return the number of names that are kept."""
+        return len(self._names) + len(self._earlier)
+
     def mark_used(self, item: Input | Conversation[Any]) -> None:
         """Mark an input, or a whole conversation, as used."""
         self._names |= dict.fromkeys(sorted(_names(item)))

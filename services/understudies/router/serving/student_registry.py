@@ -48,12 +48,14 @@ class StudentRegistry:
             raise StudentError(f"the student at {uri!r} cannot be loaded")
         return student
 
+    def loaded(self, uri: str) -> Student | None:
+        """Return the student of an artifact, if it is loaded."""
+        begun = self._loads.get(uri)
+        return None if begun is None or not begun[1].done() or begun[1].cancelled() else begun[1].result()
+
     def kind(self, uri: str) -> str | None:
         """Return the kind of an artifact's student; None if it is not loaded."""
-        begun = self._loads.get(uri)
-        if begun is None or not begun[1].done() or begun[1].cancelled():
-            return None
-        student = begun[1].result()
+        student = self.loaded(uri)
         return None if student is None else student.kind
 
     @property

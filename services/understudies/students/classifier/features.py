@@ -89,6 +89,15 @@ class Featurizer:
         featurizer = cls(grams, centre, encoder=encoder)
         return featurizer, Features(featurizer._grams(texts), normalize_rows(sentences - centre))
 
+    def prepare(self, texts: Sequence[str]) -> None:
+        """Encode texts in batches, which takes less than one by one; their vectors are cached."""
+        if self.encoder:
+            sentence_encoder().vectors([normalize_text(text) for text in texts])
+
+    def is_prepared(self, texts: Sequence[str]) -> bool:
+        """Return whether no text has to be encoded first."""
+        return not self.encoder or all(sentence_encoder().is_cached(normalize_text(text)) for text in texts)
+
     def __call__(self, texts: Sequence[str]) -> Features:
         texts = [normalize_text(text) for text in texts]
         return Features(self._grams(texts), normalize_rows(_sentences(texts, self.encoder) - self.centre))

@@ -60,6 +60,14 @@ class ClassifierModel:
             labels += [self.labels[label] for label in prediction.labels]
         return labels, confidences
 
+    def prepare(self, texts: Sequence[str]) -> None:
+        """Compute at once what the predictions for these texts need one by one."""
+        self.featurizer.prepare(texts)
+
+    def is_prepared(self, texts: Sequence[str]) -> bool:
+        """Return whether a prediction for these texts takes no more than a millisecond each."""
+        return self.featurizer.is_prepared(texts)
+
     def _predict(self, features: Features) -> Prediction:
         cosines = self.kernel.cosines(features)
         kernel = self.kernel.scores(cosines)

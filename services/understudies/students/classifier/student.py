@@ -44,15 +44,20 @@ class ClassifierStudent:
         self.extractor = extractor or TextExtractor()
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        texts = [self.extractor(request) for request in requests]
         # A few requests are answered faster than a thread starts; more must not block the event loop.
-        if len(requests) <= _INLINE_BATCH and not self._model.featurizer.encoder:
-            return self._answer(requests)
-        return await asyncio.to_thread(self._answer, requests)
+        if len(requests) <= _INLINE_BATCH and self._model.is_prepared(texts):
+            return self._answer(texts)
+        return await asyncio.to_thread(self._answer, texts)
 
-    def _answer(self, requests: Sequence[Request]) -> list[Answer]:
-        if not requests:
+    async def prepare(self, requests: Sequence[Request]) -> None:
+        texts = [self.extractor(request) for request in requests]
+        await asyncio.to_thread(self._model.prepare, texts)
+
+    def _answer(self, texts: Sequence[str]) -> list[Answer]:
+        if not texts:
             return []
-        labels, confidences = self._model.predict([self.extractor(request) for request in requests])
+        labels, confidences = self._model.predict(texts)
         return [Answer(self._answers[label], float(score)) for label, score in zip(labels, confidences, strict=True)]
 
     @classmethod

@@ -56,13 +56,28 @@ def test_every_call_is_in_the_one_step_of_its_hour(at: list[float]) -> None:
 
 def test_ids_and_draws_depend_on_place_and_seed_alone() -> None:
     timeline = [(hours_after_monday(number), make_recorded_call(number)) for number in range(50)]
-    one, same, other = (schedule_calls(timeline, lambda _: Decimal(1), seed) for seed in (7, 7, 8))
+    one, same, other = ([*schedule_calls(timeline, lambda _: Decimal(1), seed)] for seed in (7, 7, 8))
     assert one == same
     assert len({call.id for call in one}) == 50
     assert {call.id for call in one}.isdisjoint(call.id for call in other)
     assert [call.sample for call in one] != [call.sample for call in other]
     assert all(0 <= call.sample < 1 for call in one)
     assert 0.3 < sum(call.sample for call in one) / 50 < 0.7
+
+
+def test_calls_are_the_same_in_whatever_way_they_are_looked_at() -> None:
+    names = ["b", "a", "b", "c", "a"]
+    timeline = [(hours_after_monday(n), make_recorded_call(n, task=name)) for n, name in enumerate(names)]
+    calls = schedule_calls(timeline, lambda call: Decimal(call.line), seed=1)
+    every = [*calls]
+    assert (len(calls), calls.tasks, calls.times) == (5, ["a", "b", "c"], [call.at for call in every])
+    assert [calls[place] for place in range(5)] == every
+    assert (calls[-1], calls[1:3]) == (every[4], every[1:3])
+    assert {name: [*calls.iter_task(name)] for name in "abcd"} == {
+        "a": [every[1], every[4]], "b": [every[0], every[2]], "c": [every[3]], "d": []
+    }  # fmt: skip
+    with pytest.raises(IndexError):
+        calls[5]
 
 
 def test_a_call_keeps_its_moment_task_and_price() -> None:

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from tests.support.backtest_outcomes import hours_after_monday, make_recorded_call
+from tests.support.backtest_outcomes import hourly_calls, hours_after_monday, make_recorded_call
 
 from understudies.backtest.replay.replay_teacher import ReplayTeacher
 from understudies.events import Usage
@@ -36,6 +36,17 @@ async def test_asked_again_it_says_the_same_at_the_same_price(fresh: bool) -> No
 
 async def test_a_model_without_a_name_is_the_teacher() -> None:
     assert (await TEACHER.ask(call("b"))).model == "teacher"
+
+
+async def test_it_knows_the_call_that_it_was_told_of_last() -> None:
+    one, other = hourly_calls(2)
+    teacher = ReplayTeacher()
+    teacher.expect(one)
+    teacher.expect(other)
+    answer = await teacher.ask(call(other.id))
+    assert (answer.response, answer.cost_usd) == (other.call.response, other.price)
+    with pytest.raises(KeyError):
+        await teacher.ask(call(one.id))
 
 
 async def test_a_call_that_is_not_in_the_record_is_an_error() -> None:

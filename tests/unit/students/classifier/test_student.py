@@ -12,6 +12,7 @@ from understudies.judges.choice import choose_judge
 from understudies.judges.registry import parse_judge
 from understudies.students.base import classifier_text
 from understudies.students.classifier.student import ClassifierStudent, NotClosedSetError, closed_answer_set
+from understudies.students.encoder.sentence_encoder import sentence_encoder
 
 
 def fitted(data: Dataset, seed: int = 1) -> ClassifierStudent:
@@ -150,3 +151,18 @@ def test_a_request_of_a_system_prompt_alone_has_its_text() -> None:
     request = user_request("", system="Classify: hello")
     assert classifier_text(request) == "Classify: hello"
     assert classifier_text(user_request("hi", system="Classify")) == "hi"
+
+
+async def test_what_was_prepared_is_answered_alike() -> None:
+    encoder = pytest.importorskip("understudies.students.encoder.runtime")
+    if not encoder.is_encoder_installed():
+        pytest.skip("the encoder is not installed")
+    data = intents(90)
+    student = ClassifierStudent.fit(data.in_split("train"), data.in_split("validation"), seed=1, encoder=True)
+    requests = [user_request(f"where has my card gone in week {number}, and why?") for number in range(40)]
+    alone = [(await student.answer([request]))[0] for request in requests[:20]]
+    sentence_encoder.cache_clear()
+    assert not student._model.is_prepared([student.extractor(requests[0])])
+    await student.prepare(requests)
+    assert student._model.is_prepared([student.extractor(request) for request in requests])
+    assert [(await student.answer([request]))[0] for request in requests[:20]] == alone

@@ -18,7 +18,7 @@ SYSTEM = SystemTemplate.learn([example.request for example in EXAMPLES])
 
 def agreement(student: ClassifierStudent) -> float:
     held_out = [example for example in EXAMPLES if example.split == "evidence"]
-    answers = student._answer([example.request for example in held_out])
+    answers = student._answer([student.extractor(example.request) for example in held_out])
     return sum(a.text == e.answer.text for a, e in zip(answers, held_out, strict=True)) / len(held_out)
 
 

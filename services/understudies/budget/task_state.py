@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Final
 
 import orjson
 
@@ -27,6 +27,9 @@ from understudies.events import (
 from understudies.persistence.fields import SORTED, AsArray, OrderedKeys
 from understudies.persistence.saved_state import Key, SavedState
 
+MAX_EXACT_EXAMPLES: Final = 100_000
+"""Up to so many distinct inputs are counted exactly, then estimated within some 0.4%: as many as a dataset takes."""
+
 
 class TaskState(SavedState):
     """Volume, ledger, profile, examples and students of one task."""
@@ -42,6 +45,7 @@ class TaskState(SavedState):
     valid_since: Annotated[datetime | None, Key("fresh_since")]
     steering: Annotated[TaskSteering, Key(default=TaskSteering)]
     _inputs: OrderedKeys
+    _inputs_level: Annotated[int, Key(default=int)]
     _self_compared_inputs: Annotated[set[int], SORTED, Key("inputs_asked_again")]
 
     def __init__(self, task: str, student_cost: Decimal = Decimal(0)) -> None:
@@ -57,6 +61,7 @@ class TaskState(SavedState):
         self.valid_since = None
         self.steering = NOT_STEERED
         self._inputs = {}
+        self._inputs_level = 0
         self._self_compared_inputs = set()
 
     def _on_restored(self) -> None:
@@ -93,11 +98,22 @@ class TaskState(SavedState):
         elif call.origin not in ("audit", "synthetic") and call.served_by != "cache":
             self.volume.record(call.at)
         if call.answered_by_teacher and call.response is not None and not self._is_outdated(call):
-            self._inputs[_input_key(call.fingerprint)] = None
+            self._count_input(_input_key(call.fingerprint))
             answer = call.response.message.text
             self.profile.update(
                 template_of(call.request), answer, call.fingerprint, valid_json=_is_json(answer), at=call.at
             )
+
+    def _count_input(self, key: int) -> None:
+        """Count an input once: beyond the bound one key in two, four, eight, ... is kept, and counts for as many.
+
+        Adaptive sampling (Flajolet 1990), as in economics.sketch; without a bound a busy task would fill the memory.
+        """
+        if key % (1 << self._inputs_level) == 0:
+            self._inputs[key] = None
+            while len(self._inputs) > MAX_EXACT_EXAMPLES:
+                self._inputs_level += 1
+                self._inputs = dict.fromkeys(key for key in self._inputs if key % (1 << self._inputs_level) == 0)
 
     def _is_outdated(self, call: Invocation) -> bool:
         """Return whether a call was imported from before the last drift, since when the teacher answers otherwise."""
@@ -137,6 +153,7 @@ class TaskState(SavedState):
         if promotion.stage == "demoted":
             self.valid_since = promotion.at
             self._inputs.clear()
+            self._inputs_level = 0
 
     def hourly_counts(self, now: datetime) -> list[int]:
         """Return the calls in each complete hour, after those of an imported log until a week of them is counted.
@@ -148,8 +165,8 @@ class TaskState(SavedState):
 
     @property
     def examples(self) -> int:
-        """The number of distinct inputs with a teacher's answer since the last drift."""
-        return len(self._inputs)
+        """The number of distinct inputs with a teacher's answer since the last drift, estimated where it is large."""
+        return len(self._inputs) << self._inputs_level
 
     def pending_retraining(self, now: datetime) -> Promotion | None:
         """Return the request for a new student, if none was authorised since."""

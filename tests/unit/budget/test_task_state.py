@@ -2,6 +2,7 @@ import json
 from collections.abc import Callable
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.budget_harness import (
@@ -20,6 +21,7 @@ from tests.support.budget_harness import (
     trained_promotion,
 )
 
+from understudies.budget import task_state
 from understudies.budget.task_state import TaskState
 from understudies.events import Event
 
@@ -41,6 +43,25 @@ def test_examples_are_distinct_inputs_that_the_teacher_answered() -> None:
         teacher_call(10, origin="audit", audits="x"),
     )
     assert book.examples == 6
+
+
+def test_beyond_a_bound_distinct_inputs_are_estimated_in_the_same_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_state, "MAX_EXACT_EXAMPLES", 500)
+    book = folded(*teacher_calls(500))
+    assert book.examples == 500
+    for call in teacher_calls(6_000):
+        book.fold(call)
+    assert len(book.state()["inputs"]) <= 500
+    assert book.examples == pytest.approx(6_000, rel=0.15)
+    found = book.examples
+    for call in teacher_calls(6_000):
+        book.fold(call)
+    assert book.examples == found, "repeated inputs count once"
+    restored = TaskState.from_state(json.loads(json.dumps(book.state())))
+    assert restored.examples == found
+    restored.fold(promotion_stage("authorised"))
+    restored.fold(promotion_stage("demoted"))
+    assert restored.examples == 0
 
 
 def test_audits_and_synthetic_calls_are_no_demand() -> None:

@@ -5,8 +5,8 @@
 Everything runs on this machine, over loopback, each server as one worker: an upstream (nginx that returns a chat
 completion of 0.5 kB), a broker, the router as a user starts it, and the load. Every call is recorded and published
 while it is measured, and at the end the events on the broker are counted: a run that lost one is void. Needs nginx and
-wrk; the peers rolter (Rust), ferrogw (Go), LiteLLM and Portkey are installed into the cache folder, and left out, with the
-reason, where that fails. `--checkout old=FOLDER` has another version of the router take turns with this one.
+wrk; the peers rolter (Rust), ferrogw (Go), LiteLLM and Portkey are installed into the cache folder, and left out, with
+the reason, where that fails. `--checkout old=FOLDER` has another version of the router take turns with this one.
 The last line is one JSON object; times in milliseconds unless their name says otherwise.
 """
 

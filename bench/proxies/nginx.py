@@ -32,10 +32,10 @@ server {{
 """
 
 
-def start_instant_upstream(folder: Path) -> BenchProcess:
+def start_instant_upstream(folder: Path, answer: str = ANSWER) -> BenchProcess:
     """Answers everything at once with the same chat completion."""
     port = free_port()
-    return _start_nginx("upstream", folder / "upstream", port, _UPSTREAM.format(port=port, answer=ANSWER))
+    return _start_nginx("upstream", folder / "upstream", port, _UPSTREAM.format(port=port, answer=answer))
 
 
 def start_plain_proxy(folder: Path, upstream: str, *, name: str = "nginx", buffering: bool = True) -> BenchProcess:

@@ -3,8 +3,12 @@
 As a program, `python -m bench.proxies.open_loop URL PER_SECOND SECONDS`, it prints one JSON object. A request's latency
 runs from the moment it was due, so a server that stalls is charged for all who would have waited (no coordinated
 omission), and so is the generator itself: its own lateness is told beside it, and belongs to every server alike.
+
+With `--tasks FIRST,SECOND --ids FILE` no two requests are the same, the tasks take turns, and the file has a line for
+each request that a router answered: its id, and who served it.
 """
 
+import argparse
 import asyncio
 import gc
 import json
@@ -13,13 +17,18 @@ import statistics
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httptools
-from bench.proxies.payloads import DISTINCT_REQUESTS
+from bench.proxies.payloads import DISTINCT_REQUESTS, make_distinct_request
 from bench.proxies.payloads import make_request as asked_for
 from bench.proxies.process import ROOT
+
+_MAX_CONNECTIONS = 512
+"""Beyond so many, requests wait for a connection, and their time counts: more than a client's pool has."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,7 @@ class _Connection(asyncio.Protocol):
         self._parser: Any = httptools.HttpResponseParser(self)
         self._transport: Any = None
         self._due: float | None = None
+        self._id = self._served_by = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -64,9 +74,16 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name == b"x-understudies-invocation":
+            self._id = value
+        elif name == b"x-understudies-served-by":
+            self._served_by = value
+
     def on_message_complete(self) -> None:
         due, self._due = self._due, None
         assert due is not None
+        self._run.ids.append((self._id, self._served_by))
         self._run.answered(self, due, self._parser.get_status_code())
 
     def close(self) -> None:
@@ -74,21 +91,24 @@ class _Connection(asyncio.Protocol):
 
 
 class _Run:
-    def __init__(self, url: str, per_second: int, seconds: int) -> None:
+    def __init__(self, url: str, per_second: int, seconds: int, make_post: Callable[[int], bytes]) -> None:
         self._loop = asyncio.get_running_loop()
         self._host, self._port = url.removeprefix("http://").split(":")
         self._gap = 1 / per_second
         self._count = per_second * seconds
         self._idle: deque[_Connection] = deque()
+        self._waiting: deque[tuple[float, bytes]] = deque()
         self._opening: set[asyncio.Task[None]] = set()
         self._latencies: list[float] = []
         self._late: list[float] = []
         self._errors = 0
         self._over = self._loop.create_future()
-        self._requests = [_encode_post(asked_for(number).encode()) for number in range(DISTINCT_REQUESTS)]
+        self._make_post = make_post
+        self._open = 8
+        self.ids: list[tuple[bytes, bytes]] = []
 
     async def result(self) -> dict[str, float]:
-        for _ in range(8):
+        for _ in range(self._open):
             self._idle.append(await self._open_connection())
         self._begin = self._loop.time() + 0.1
         self._loop.call_at(self._begin, self._tick, 0)
@@ -110,12 +130,14 @@ class _Run:
         now = self._loop.time()
         while number < self._count and (due := self._begin + number * self._gap) <= now:
             self._late.append(self._loop.time() - due)
+            post = self._make_post(number)
             if self._idle:
-                self._idle.pop().ask(due, self._requests[number % DISTINCT_REQUESTS])
+                self._idle.pop().ask(due, post)
+            elif self._open >= _MAX_CONNECTIONS:
+                self._waiting.append((due, post))
             else:
-                task = self._loop.create_task(
-                    self._ask_on_new_connection(due, self._requests[number % DISTINCT_REQUESTS])
-                )
+                self._open += 1
+                task = self._loop.create_task(self._ask_on_new_connection(due, post))
                 self._opening.add(task)
                 task.add_done_callback(self._opening.discard)
             number += 1
@@ -136,16 +158,21 @@ class _Run:
 
     def closed(self, connection: _Connection) -> None:
         """A server closes what was not used for a while: nothing may be sent there any more."""
+        self._open -= 1
         if connection in self._idle:
             self._idle.remove(connection)
 
     def answered(self, connection: _Connection, due: float, status: int) -> None:
         self._latencies.append(self._loop.time() - due)
         self._errors += status != 200
-        self._idle.append(connection)
+        if self._waiting:
+            connection.ask(*self._waiting.popleft())
+        else:
+            self._idle.append(connection)
         self._finish_if_done()
 
     def failed(self) -> None:
+        self._open -= 1
         self._latencies.append(60.0)
         self._errors += 1
         self._finish_if_done()
@@ -155,20 +182,41 @@ class _Run:
             self._over.set_result(None)
 
 
-def _encode_post(body: bytes) -> bytes:
+def _encode_post(body: bytes, task: str | None = None) -> bytes:
+    named = b"" if task is None else b"x-understudies-task: %b\r\n" % task.encode()
     return (
-        b"POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
-        b"authorization: Bearer sk-bench\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n%b"
+        b"authorization: Bearer sk-bench\r\ncontent-length: %d\r\n\r\n%b" % (named, len(body), body)
     )
 
 
-async def _main(url: str, per_second: int, seconds: int) -> None:
+def _same_posts() -> Callable[[int], bytes]:
+    posts = [_encode_post(asked_for(number).encode()) for number in range(DISTINCT_REQUESTS)]
+    return lambda number: posts[number % DISTINCT_REQUESTS]
+
+
+def _distinct_posts(tasks: Sequence[str]) -> Callable[[int], bytes]:
+    return lambda number: _encode_post(make_distinct_request(number).encode(), tasks[number % len(tasks)])
+
+
+async def _main(given: argparse.Namespace) -> None:
     gc.freeze()
     gc.disable()
-    print(json.dumps(await _Run(url, per_second, seconds).result()))
+    run = _Run(
+        given.url, given.per_second, given.seconds, _distinct_posts(given.tasks) if given.tasks else _same_posts()
+    )
+    print(json.dumps(await run.result()))
+    if given.ids is not None:
+        given.ids.write_bytes(b"".join(b"%b %b\n" % one for one in run.ids))
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("url")
+    parser.add_argument("per_second", type=int)
+    parser.add_argument("seconds", type=int)
+    parser.add_argument("--tasks", type=lambda text: text.split(","), help="names, comma-separated")
+    parser.add_argument("--ids", type=Path, help="file to write the answered calls to")
     # Of all selectors only select() waits for less than a millisecond.
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
-        runner.run(_main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+        runner.run(_main(parser.parse_args()))

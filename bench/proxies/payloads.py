@@ -62,6 +62,11 @@ def make_request(number: int) -> str:
     return f"{BEFORE}{number % DISTINCT_REQUESTS:03}{AFTER}"
 
 
+def make_distinct_request(number: int) -> str:
+    """A request that no other number makes."""
+    return f"{BEFORE}{number:03}{AFTER}"
+
+
 def make_chunk(content: str, finish_reason: str | None = None) -> bytes:
     """One event of a stream."""
     delta = {"role": "assistant", "content": content} if finish_reason is None else {}

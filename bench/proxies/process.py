@@ -23,19 +23,21 @@ def free_port() -> int:
     return port
 
 
-def _cpu_s(pid: int) -> float:
+def process_cpu_s(pid: int) -> float:
+    """Seconds of CPU that a process has used, its children's not counted."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def _rss_mb(pid: int) -> float:
+def process_rss_mb(pid: int) -> float:
+    """Resident memory of a process in MB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def _process_tree(pid: int) -> list[int]:
+def process_tree(pid: int) -> list[int]:
     """A process, its children and theirs."""
-    return [pid, *(one for child in _child_pids(pid) for one in _process_tree(child))]
+    return [pid, *(one for child in _child_pids(pid) for one in process_tree(child))]
 
 
 def _child_pids(pid: int) -> list[int]:
@@ -55,27 +57,27 @@ class BenchProcess:
     @property
     def cpu_s(self) -> float:
         """Seconds of CPU that it has used, its children's not counted."""
-        return _cpu_s(self.popen.pid)
+        return process_cpu_s(self.popen.pid)
 
     @property
     def tree_cpu_s(self) -> float:
         """The same with its children that live."""
-        return sum(map(_cpu_s, _process_tree(self.popen.pid)))
+        return sum(map(process_cpu_s, process_tree(self.popen.pid)))
 
     @property
     def pids(self) -> list[int]:
         """It and all below it."""
-        return _process_tree(self.popen.pid)
+        return process_tree(self.popen.pid)
 
     @property
     def process_trees(self) -> list[list[int]]:
         """Each of its children with all below that."""
-        return [_process_tree(child) for child in _child_pids(self.popen.pid)]
+        return [process_tree(child) for child in _child_pids(self.popen.pid)]
 
     @property
     def rss_mb(self) -> float:
         """Resident memory of it and its children, in MB; what they share counts for each."""
-        return sum(map(_rss_mb, _process_tree(self.popen.pid)))
+        return sum(map(process_rss_mb, process_tree(self.popen.pid)))
 
     def stop(self) -> None:
         """End it, by force after half a minute."""

@@ -76,3 +76,20 @@ async def test_promotions_are_read_anew_and_calls_are_not(tmp_path: Path) -> Non
         await app.has(second)
         await runner.stop()
         assert sorted(app.read) == sorted([told.id, second.id])
+
+
+async def test_what_comes_between_the_last_snapshot_and_a_kill_is_read_again(tmp_path: Path) -> None:
+    # On partitions of which the snapshot has nothing yet: the group has committed what the killed process handled.
+    first, second, third = (make_invocation(name, task=name) for name in ("first", "second", "third"))
+    async with open_embedded_with_groups() as settings:
+        app, _, bus = await started(settings, tmp_path)
+        await bus.publish(first, second)
+        await app.has(first)
+        await app.has(second)
+        # No tick, and no snapshot at the end, as with kill -9; what was handled is committed.
+        await bus.stop()
+        app, runner, bus = await started(settings, tmp_path)
+        await bus.publish(third)
+        await app.has(third)
+        await runner.stop()
+        assert sorted(app.read) == sorted([first.id, second.id, third.id])

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import random
 import socket
@@ -26,6 +27,7 @@ from tests.support.history_model import (
     read_state,
     violations,
 )
+from tests.support.kafka_cluster import KafkaCluster
 from tests.support.kafka_server import KafkaServer
 from tests.support.promoted_student import write_student_story
 from tests.support.redis_server import RedisServer
@@ -66,7 +68,7 @@ class Deployment:
         self,
         folder: Path,
         *,
-        kafka: KafkaServer,
+        kafka: KafkaServer | KafkaCluster,
         clickhouse: ClickHouseServer,
         redis: RedisServer,
         router_data: Path | None = None,
@@ -74,7 +76,8 @@ class Deployment:
         self.folder = folder
         self._router_data = router_data
         self.disks: dict[str, SmallDisk] = {}
-        self.kafka = kafka
+        self._kafka = kafka
+        self.bootstrap = kafka.bootstrap
         self.clickhouse = clickhouse
         self.redis = redis
         self._port = _free_port()
@@ -87,6 +90,7 @@ class Deployment:
             rules=RULES,
             env={
                 **SETTINGS,
+                "UNDERSTUDIES_BUS_REPLICATION_FACTOR": "-1",
                 "UNDERSTUDIES_BUS_GROUP_PREFIX": f"faults-{uuid.uuid4().hex[:8]}",
                 "UNDERSTUDIES_ROUTER_PORT": str(self._port),
                 "PYTHONPATH": os.pathsep.join(
@@ -97,6 +101,20 @@ class Deployment:
         )
         self.router_urls = [f"http://127.0.0.1:{self._port}/v1"]
         self.agents = Agents(lambda: random.choice(self.router_urls), kafka.bootstrap)
+
+    @property
+    def kafka(self) -> KafkaServer:
+        """The broker of a deployment that has one."""
+        if isinstance(self._kafka, KafkaCluster):
+            raise RuntimeError("this deployment has several brokers")
+        return self._kafka
+
+    @property
+    def cluster(self) -> KafkaCluster:
+        """The brokers of a deployment that has several."""
+        if isinstance(self._kafka, KafkaServer):
+            raise RuntimeError("this deployment has one broker: open it with open_deployment(folder, KafkaCluster())")
+        return self._kafka
 
     @property
     def history(self) -> Any:
@@ -116,7 +134,7 @@ class Deployment:
 
     async def publish(self, *events: Event) -> None:
         """Publish events as another service would."""
-        bus = KafkaBus(BusSettings(bootstrap=self.kafka.bootstrap, replication_factor=1), "outside")
+        bus = KafkaBus(BusSettings(bootstrap=self.bootstrap, replication_factor=-1), "outside")
         await bus.start()
         try:
             await bus.publish(*events)
@@ -177,7 +195,7 @@ class Deployment:
     async def read_records(self, topic: Topic) -> list[Any]:
         """All records of a topic, those of one partition in order."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.kafka.bootstrap, group_id=None, auto_offset_reset="earliest", fetch_max_wait_ms=50
+            bootstrap_servers=self.bootstrap, group_id=None, auto_offset_reset="earliest", fetch_max_wait_ms=50
         )
         await consumer.start()
         found: list[Any] = []
@@ -194,7 +212,7 @@ class Deployment:
 
     async def publish_records(self, topic: Topic, records: Sequence[Any]) -> None:
         """Publish records again as they are."""
-        producer = AIOKafkaProducer(bootstrap_servers=self.kafka.bootstrap)
+        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap)
         await producer.start()
         try:
             for record in records:
@@ -206,9 +224,11 @@ class Deployment:
     async def verify(self) -> Held:
         """Wait until nothing differs between what agents saw and what is held; fails with what does."""
         found: Sequence[str] = ["nothing could be read"]
+        reads: list[float] = []
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CONSISTENT_S):
                 while found:
+                    reads.append(time.time())
                     try:
                         held = await self._read()
                         found = violations(self.history, held)
@@ -219,8 +239,11 @@ class Deployment:
         if found:
             shown = "\n".join(found[:20])
             outputs = "\n\n".join(f"{name}:\n{p.output[-3000:]}" for name, p in self.stack.processes.items())
+            brokers = {"": self._kafka} if isinstance(self._kafka, KafkaServer) else self._kafka.brokers
+            outputs += "".join(f"\n\nbroker {name}:\n{broker.output}" for name, broker in brokers.items())
             story = "\n".join(f"{e.id} {e.student} {e.stage}: {e.reason}" for e in await self.read_promotions())
-            raise AssertionError(f"{len(found)} violations:\n{shown}\n\n{story}\n\n{outputs}")
+            looked = f"{len(reads)} looks, the last {time.time() - reads[-1]:.0f} s ago; {self._describe_snapshots()}"
+            raise AssertionError(f"{len(found)} violations:\n{shown}\n{looked}\n\n{story}\n\n{outputs}")
         return held
 
     async def lost(self) -> int:
@@ -251,6 +274,16 @@ class Deployment:
             evaluator=self._state("evaluator"),
         )
 
+    def _describe_snapshots(self) -> str:
+        """Say how old snapshots are and up to where they go: a service may be slow, or have lost something."""
+        told = []
+        for name in ("budget", "evaluator"):
+            path = self.folder / name / "snapshots" / f"{name}.json"
+            if path.exists():
+                offsets = json.loads(path.read_bytes())["offsets"]
+                told.append(f"snapshot of {name}: {time.time() - path.stat().st_mtime:.0f} s old, at {offsets}")
+        return "; ".join(told)
+
     def _state(self, service: str) -> dict[str, Any]:
         return read_state(self.folder / service, service)
 
@@ -261,14 +294,14 @@ class Deployment:
 
 
 @contextlib.asynccontextmanager
-async def open_deployment(folder: Path) -> AsyncIterator[Deployment]:
+async def open_deployment(folder: Path, brokers: KafkaServer | KafkaCluster | None = None) -> AsyncIterator[Deployment]:
     """A running deployment on servers of its own; the router's folder, with its spool, and the store can be filled."""
     with (
         small_disk(folder / "spool-disk", megabytes=32) as spool,
         small_disk(folder / "store-disk", megabytes=256) as disk,
     ):
         async with (
-            KafkaServer() as kafka,
+            brokers or KafkaServer() as kafka,
             ClickHouseServer(folder=disk.folder / "data") as store,
             RedisServer() as redis,
         ):

@@ -187,6 +187,56 @@ async def router_restarted(deployment: Deployment, pace: Pace) -> None:
     await pace.wait()
 
 
+async def leader_killed(deployment: Deployment, pace: Pace) -> None:
+    """Kill the broker that leads a partition of the calls: the others take over, and it comes back behind them."""
+    cluster, partition = deployment.cluster, pace.draw.randrange(INVOCATIONS.partitions)
+    await pace.wait()
+    leader = await cluster.find_leader(INVOCATIONS.name, partition)
+    await asyncio.to_thread(cluster.brokers[leader].kill)
+    # Published while it is away.
+    await pace.wait(2, published=2)
+    assert await cluster.find_leader(INVOCATIONS.name, partition) != leader
+    await asyncio.to_thread(cluster.brokers[leader].start)
+    await cluster.wait_in_sync(INVOCATIONS.name, partition)
+    await pace.wait(published=1)
+
+
+async def leader_silent(deployment: Deployment, pace: Pace) -> None:
+    """Let the leader answer nothing until another one leads: it wakes up and still believes to be the leader."""
+    cluster, partition = deployment.cluster, pace.draw.randrange(INVOCATIONS.partitions)
+    await pace.wait()
+    leader = await cluster.find_leader(INVOCATIONS.name, partition)
+    cluster.brokers[leader].pause()
+    try:
+        await pace.wait(2, published=2)
+        assert await cluster.find_leader(INVOCATIONS.name, partition) != leader
+    finally:
+        cluster.brokers[leader].resume()
+    await cluster.wait_in_sync(INVOCATIONS.name, partition)
+    await pace.wait(published=1)
+
+
+async def majority_lost(deployment: Deployment, pace: Pace) -> None:
+    """Kill two brokers of three: what is written has to wait, as one replica alone may not acknowledge it."""
+    cluster = deployment.cluster
+    await pace.wait()
+    killed = pace.draw.sample(list(cluster.brokers), 2)
+    for number in killed:
+        await asyncio.to_thread(cluster.brokers[number].kill)
+    await pace.wait(2)
+    await asyncio.gather(*(asyncio.to_thread(cluster.brokers[number].start) for number in killed))
+    for partition in range(INVOCATIONS.partitions):
+        await cluster.wait_in_sync(INVOCATIONS.name, partition)
+    await pace.wait(published=1)
+
+
+CLUSTER_FAULTS: Final[dict[str, Fault]] = {
+    "leader_killed": leader_killed,
+    "leader_silent": leader_silent,
+    "majority_lost": majority_lost,
+}
+"""Those of a deployment with three brokers."""
+
 FAULTS: Final[dict[str, Fault]] = {
     **{f"{name}_killed": kill(name) for name in SERVICES},
     "all_killed": kill_all,
@@ -208,5 +258,5 @@ FAULTS: Final[dict[str, Fault]] = {
 async def run_fault(deployment: Deployment, name: str, draw: Random, *, least: int = 10, most: int = 20) -> None:
     """Inject a fault while agents are at work, then compare what they saw with what is held."""
     async with deployment.agents.running():
-        await FAULTS[name](deployment, Pace(deployment, draw, least=least, most=most))
+        await {**FAULTS, **CLUSTER_FAULTS}[name](deployment, Pace(deployment, draw, least=least, most=most))
     await deployment.verify()

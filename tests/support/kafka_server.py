@@ -49,14 +49,22 @@ def require_kafka() -> str:
 class KafkaServer:
     """One broker that is its own controller, with a folder of its own; `advertised` is where it sends its clients.
 
-    `properties` override its own, `{port}` among them; `format_options` are for the formatting of its storage.
+    `properties` override its own, `{port}` among them; `format_options` are for the formatting of its storage. One of
+    several brokers is told the port of its `controller`.
     """
 
     def __init__(
-        self, advertised: str | None = None, *, properties: str = "", format_options: Sequence[str] = ()
+        self,
+        advertised: str | None = None,
+        *,
+        properties: str = "",
+        format_options: Sequence[str] = (),
+        controller: int | None = None,
+        heap_mb: int = 256,
     ) -> None:
         self._jars = require_kafka()
-        self._port, self._controller = _free_port(), _free_port()
+        self._port, self._controller = free_port(), controller or free_port()
+        self._heap_mb = heap_mb
         self.bootstrap = f"127.0.0.1:{self._port}"
         self._advertised = advertised or self.bootstrap
         self._properties, self._format_options = properties, format_options
@@ -69,18 +77,25 @@ class KafkaServer:
             self._format()
         assert self._folder is not None
         folder, file = self._folder, self._folder / "server.properties"
-        self._process = subprocess.Popen(
-            ["java", "-Xmx256m", "-cp", self._jars, "kafka.Kafka", str(file)],
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for the tests, which stop it
-        )
+        with (folder / "output").open("ab") as output:
+            self._process = subprocess.Popen(
+                ["java", f"-Xmx{self._heap_mb}m", "-cp", self._jars, "kafka.Kafka", str(file)],
+                cwd=folder,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C is for the tests, which stop it
+            )
         until = time.monotonic() + _SECONDS
         while not _is_listening(self._port):
             if self._process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"Kafka does not come up: {self._process.poll()}")
+                raise RuntimeError(f"Kafka does not come up: {self._process.poll()}\n{self.output}")
             time.sleep(0.1)
+
+    @property
+    def output(self) -> str:
+        """The last of what it has said, in all its starts."""
+        file = None if self._folder is None else self._folder / "output"
+        return "" if file is None or not file.exists() else file.read_text(errors="replace")[-5000:]
 
     def _format(self) -> None:
         self._folder = folder = Path(tempfile.mkdtemp(prefix="understudies-kafka-"))
@@ -150,7 +165,8 @@ async def delete_topics(bootstrap: str) -> None:
         await admin.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a loopback port that nobody has at the moment."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

@@ -160,6 +160,8 @@ def _email(match: re.Match[str]) -> str:
 
 def _phone(match: re.Match[str]) -> str:
     digits = sum(character.isdigit() for character in match[0])
+    if digits > 15 and _AMERICAN.search(match[0]):
+        return _INTERNATIONAL.sub(_phone, _AMERICAN.sub("[PHONE]", match[0]))
     return match[0] if digits > 15 or _AMOUNT.fullmatch(match[0]) else "[PHONE]"
 
 

@@ -101,8 +101,13 @@ def _replace_iban(match: re.Match[str]) -> str:
 
 
 def _replace_phone(match: re.Match[str]) -> str:
-    digits = sum(character.isdigit() for character in match[0])
-    return match[0] if digits > 15 or _AMOUNT.fullmatch(match[0]) else "[PHONE]"
+    if _AMOUNT.fullmatch(match[0]):
+        return match[0]
+    if sum(character.isdigit() for character in match[0]) <= 15:
+        return "[PHONE]"
+    # Too long for one number: one in the American form may follow another.
+    rest = _AMERICAN.sub("[PHONE]", match[0])
+    return match[0] if rest == match[0] else _INTERNATIONAL.sub(_replace_phone, rest)
 
 
 def _replace_cards(match: re.Match[str]) -> str:

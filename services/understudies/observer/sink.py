@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
-from understudies.events import VERDICTS
+from understudies.events import INVOCATIONS, VERDICTS
+from understudies.observer.plausible_call import is_plausible_call
 from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.dead_letters import InvalidRecord, decode_records
 from understudies.runtime.bus.messages import Record
@@ -17,7 +18,7 @@ _GATE_DECISION_PATTERN: Final = re.compile(rb'"type"\s*:\s*"gate_decision"')
 
 
 class StoreSink:
-    """Insert batches without decoding them; decode only a batch that the store rejects.
+    """Insert calls without decoding them, unless their form is odd or the store rejects their batch.
 
     With `buffer_bytes`, records wait in memory until they are as many bytes or `flush` is called: the store takes one
     large batch at a tenth of what it takes for many small ones. What waits is lost with the process.
@@ -42,11 +43,21 @@ class StoreSink:
 
     async def flush(self) -> None:
         """Store what waits; if that fails, it waits on."""
-        await self._insert(self._waiting)
+        taken, size = self._waiting, self._waiting_bytes
         self._waiting, self._waiting_bytes = [], 0
+        try:
+            await self._insert(taken)
+        except BaseException:
+            self._waiting, self._waiting_bytes = taken + self._waiting, size + self._waiting_bytes
+            raise
 
     async def _insert(self, records: Sequence[Record]) -> None:
         good, poison = _split_json_objects(records)
+        odd = [r for r in good if r.topic != INVOCATIONS.name or not is_plausible_call(r.value)]
+        if invalid := decode_records(odd)[1]:
+            poison += invalid
+            refused = {(one.record.topic, one.record.partition, one.record.offset) for one in invalid}
+            good = [r for r in good if (r.topic, r.partition, r.offset) not in refused]
         for table, rows in _group_by_table(good).items():
             poison += await self._insert_table(table, rows)
         await self._bus.dead_letter(records, poison)

@@ -57,6 +57,7 @@ class Runner:
         self._snapshot_writer = SnapshotWriter(self._snapshots, service.name, timer) if self._snapshots else None
         self._generation = generation
         self._offsets: dict[tuple[str, int], int] = {}
+        self._topic_ids: dict[str, str] = {}
         self._goal = BacklogGoal(bus, timer)
         self._current_assignment = 0
         self._decided: Offsets = {}
@@ -85,13 +86,15 @@ class Runner:
                 self._since = snapshot.since
                 if snapshot.generation == self._generation:
                     self._offsets = dict(snapshot.offsets)
+                    self._topic_ids = dict(snapshot.topic_ids)
         # Also where a snapshot has no offsets of them, as that of a process which has only stood by.
         begin = self._initial_offsets()
         self._bus.consume(
             self.service.topics,
             self._handle,
             max_records=self.service.max_records,
-            start=lambda: {**begin, **self._offsets} if isinstance(self.service, Stateful) else {},
+            start=lambda: {**begin, **self._known_offsets()} if isinstance(self.service, Stateful) else {},
+            on_assigned=self._note_offsets if isinstance(self.service, Stateful) else None,
             on_revoked=self._finish_batch,
         )
         if isinstance(self.service, RunsWithoutBus):
@@ -141,6 +144,20 @@ class Runner:
         topics = self.service.replay_topics if isinstance(self.service, Replaying) else compacted
         return {(topic.name, partition): 0 for topic in topics for partition in range(topic.partitions)}
 
+    def _known_offsets(self) -> Offsets:
+        """Return the offsets to go on from; those of a topic that was made anew begin at 0, as its records do."""
+        for topic, id_ in self._bus.topic_ids.items():
+            if self._topic_ids.setdefault(topic, id_) != id_:
+                self._topic_ids[topic] = id_
+                _log.error(
+                    "%s reads topic %r from its beginning: it was deleted and made anew since the last snapshot, and "
+                    "what it held and nobody had read is lost",
+                    self.service.name,
+                    topic,
+                )
+                self._offsets |= {where: 0 for where in self._offsets if where[0] == topic}
+        return self._offsets
+
     async def _replay(self, batches: AsyncIterator[Sequence[Event]]) -> None:
         count = 0
         async for events in batches:
@@ -157,6 +174,23 @@ class Runner:
             for record in records:
                 self._offsets[record.topic, record.partition] = record.offset + 1
         self._handled.set()
+
+    async def _note_offsets(self, begin: Offsets) -> None:
+        """Save at which offsets the partitions begin of which the state has nothing yet.
+
+        Without that, after a kill before the first snapshot that has a partition, its records would be read on from the
+        group's committed offset, and those that were handled and committed meanwhile be missing in the state for ever.
+        """
+        new = {where: offset for where, offset in begin.items() if where not in self._offsets}
+        if not new:
+            return
+        self._offsets |= new
+        self._has_unsaved_changes = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S), self._lock if self._started else contextlib.nullcontext():
+                if self._snapshot_writer is not None and self._snapshot_writer.is_due:
+                    self._start_snapshot()
+                await self._wait_snapshot()
 
     async def _finish_batch(self) -> None:
         """Wait briefly for the batch or tick in progress: what it publishes should come before the next owner's."""
@@ -292,7 +326,7 @@ class Runner:
         if self._snapshot_writer is not None and self._has_unsaved_changes and isinstance(app, Stateful):
             with paused_garbage_collection():
                 self._snapshot_writer.start_write(
-                    lambda: encode_snapshot(app.state(), self._offsets, self._generation, self._since)
+                    lambda: encode_snapshot(app.state(), self._offsets, self._generation, self._since, self._topic_ids)
                 )
             self._has_unsaved_changes = False
 

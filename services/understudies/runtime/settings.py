@@ -33,6 +33,11 @@ class BusSettings(BaseSettings):
         default=-1, ge=-1, description="replication factor of created topics; -1: the broker's default"
     )
     fetch_max_wait_ms: int = Field(default=500, ge=1, description="longest wait of a fetch that finds no records")
+    fetch_min_bytes: int = Field(
+        default=1,
+        ge=1,
+        description="bytes that a fetch waits for, up to fetch_max_wait_ms; more makes fewer and larger batches",
+    )
     publish_timeout_s: float = Field(
         default=10.0, gt=0, description="time-out after which unacknowledged messages count as not published"
     )

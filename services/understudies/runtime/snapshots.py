@@ -5,7 +5,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +36,8 @@ class Snapshot:
     """The state covers all events stored before this time; None if that is unknown."""
     canonical_form: int = CANONICAL_FORM
     """The form of the requests whose fingerprints are in the state."""
+    topic_ids: Mapping[str, str] = field(default_factory=dict)
+    """The ids of the topics of the offsets; empty where they were not known."""
 
     def start_offsets(self, generation: str) -> dict[tuple[str, int], int]:
         """Return the offsets to start from; none on a broker of another generation, whose offsets begin at zero."""
@@ -104,12 +106,14 @@ def encode_snapshot(
     offsets: Mapping[tuple[str, int], int],
     generation: str,
     since: datetime | None = None,
+    topic_ids: Mapping[str, str] | None = None,
 ) -> bytes:
     """Encode a snapshot as JSON."""
     body = {
         "generation": generation,
         "canonical_form": CANONICAL_FORM,
         "since": since and since.isoformat(),
+        "topic_ids": dict(topic_ids or {}),
         "offsets": {f"{topic}/{partition}": offset for (topic, partition), offset in offsets.items()},
         "state": state,
     }
@@ -148,7 +152,8 @@ def _decode_snapshot(body: dict[str, Any]) -> Snapshot:
         raise TypeError(f"state is {type(state).__name__}, not an object")
     since = body.get("since")
     form = int(body.get("canonical_form", _FIRST_CANONICAL_FORM))
-    return Snapshot(state, offsets, str(body["generation"]), since and datetime.fromisoformat(since), form)
+    ids = {str(topic): str(id_) for topic, id_ in body.get("topic_ids", {}).items()}
+    return Snapshot(state, offsets, str(body["generation"]), since and datetime.fromisoformat(since), form, ids)
 
 
 _MIN_INTERVAL_FACTOR: Final = 10.0

@@ -1,5 +1,6 @@
 """Everything published is stored, once; what cannot be is set aside, alone."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -99,6 +100,36 @@ async def test_a_bad_line_does_not_take_its_batch_along(scene: ObserverHarness, 
     await send_raw(scene, "invocations", [*good[:30], bad, *good[30:]])
     assert await scene.count("invocations") == 60
     assert await dead_letters(scene, 1) == [bad]
+
+
+_CALL = {"id": "x", "at": "2026-01-01T00:00:00Z", "task": "t", "request": {"messages": []}, "fingerprint": "f"}
+COERCED = {
+    "a number for a task": {**_CALL, "task": 7},
+    "a task that is no name": {**_CALL, "task": "a/b"},
+    "without a request": {key: value for key, value in _CALL.items() if key != "request"},
+    "a request without messages": {**_CALL, "request": {}},
+    "a text for a switch": {**_CALL, "free": "false"},
+    "a list for an answer": {**_CALL, "response": [1]},
+}
+
+
+@pytest.mark.parametrize("bad", COERCED.values(), ids=COERCED.keys())
+async def test_what_the_store_would_coerce_and_other_services_refuse_is_set_aside(
+    scene: ObserverHarness, bad: dict[str, object]
+) -> None:
+    line = json.dumps(bad).encode()
+    # In a batch of its own, which the store would take as it is.
+    await send_raw(scene, "invocations", [line])
+    assert await scene.count("invocations") == 0
+    assert await dead_letters(scene, 1) == [line]
+
+
+async def test_an_event_of_another_topic_is_decoded(scene: ObserverHarness) -> None:
+    line = b'{"id": "x", "at": "2026-01-01T00:00:00Z", "task": 7}'
+    for topic in ("verdicts", "promotions", "drift"):
+        await send_raw(scene, topic, [line])
+    assert [await scene.count(table) for table in ("verdicts", "promotions", "drift")] == [0, 0, 0]
+    assert await dead_letters(scene, 3) == [line] * 3
 
 
 async def test_a_line_that_only_the_store_refuses_is_found(scene: ObserverHarness) -> None:

@@ -42,6 +42,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P
         ("gb29nwbk60161331926819", "[IBAN]"),
         ("DE89 3704 0044 0532 0130 00 GB29NWBK60161331926819", "[IBAN] [IBAN]"),
         ("call +49 (0)30 1234567. 2024 was", "call [PHONE]. 2024 was"),
+        ("+44 20 7946 0958 (212) 555-0147 212-555-0147", "[PHONE] [PHONE] [PHONE]"),
         ("+14155552671 or (555) 123-4567 or 555-123-4567", "[PHONE] or [PHONE] or [PHONE]"),
         ("Authorization: Bearer abcdef1234567890xyz", "Authorization: Bearer [TOKEN]"),
         (f"jwt={JWT};", "jwt=[TOKEN];"),

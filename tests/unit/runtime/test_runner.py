@@ -33,7 +33,9 @@ class FakeRunnerBus:
         self.handler: Any = None
         self.stop_error: Exception | None = None
         self.start_offsets: Callable[[], Offsets] = dict
+        self.on_assigned: Any = None
         self.on_revoked: Any = None
+        self.topic_ids: dict[str, str] = {}
         self.assignment_count = 1
         self.errors: list[Exception] = []
         self.end_offsets: Offsets = {}
@@ -42,9 +44,11 @@ class FakeRunnerBus:
         self.started = asyncio.Event()
         self.is_tracked = False
 
-    def consume(self, topics: Sequence[Topic], handler: Any, *, start: Any, on_revoked: Any, **rest: Any) -> None:
+    def consume(
+        self, topics: Sequence[Topic], handler: Any, *, start: Any, on_assigned: Any, on_revoked: Any, **rest: Any
+    ) -> None:
         self.handler = handler
-        self.start_offsets, self.on_revoked = start, on_revoked
+        self.start_offsets, self.on_assigned, self.on_revoked = start, on_assigned, on_revoked
 
     async def start(self) -> None:
         if self.errors:
@@ -693,3 +697,47 @@ async def test_a_batch_in_progress_is_finished_before_another_process_goes_on(tm
     await revoked
     assert app.handled == 1
     await batch
+
+
+async def test_partitions_without_any_record_yet_are_in_the_first_snapshot(tmp_path: Path) -> None:
+    runner, _, bus = make_runner(tmp_path)
+    await runner.start()
+    await bus.on_assigned({("invocations", 0): 0, ("invocations", 1): 7})
+    assert load_snapshot(tmp_path) == ({"handled": 0}, {("invocations", 0): 0, ("invocations", 1): 7})
+    await bus.handler([Record("invocations", 1, 7, None, b"")])
+    # Assigned again, such as after a rebalance: what was handled counts.
+    await bus.on_assigned({("invocations", 0): 0, ("invocations", 1): 7})
+    assert bus.start_offsets() == {("invocations", 0): 0, ("invocations", 1): 8}
+
+
+async def test_while_work_goes_on_new_partitions_wait_for_the_next_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "_PATIENCE_S", 0.01)
+    runner, app, bus = make_runner(tmp_path)
+    await runner.start()
+    app.resume.clear()
+    working = asyncio.create_task(bus.handler([Record("invocations", 0, 0, None, b"")]))
+    await app.busy.wait()
+    await bus.on_assigned({("invocations", 1): 3})
+    app.resume.set()
+    await working
+    await runner.tick(NOON)
+    assert load_snapshot(tmp_path) == ({"handled": 1}, {("invocations", 0): 1, ("invocations", 1): 3})
+
+
+async def test_a_topic_made_anew_is_read_from_its_beginning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    runner, _, bus = make_runner(tmp_path)
+    bus.topic_ids = {"invocations": "first", "promotions": "kept"}
+    await runner.start()
+    bus.start_offsets()
+    await bus.handler([Record("invocations", 0, 4, None, b""), Record("promotions", 0, 1, None, b"")])
+    await runner.stop()
+    runner, _, bus = make_runner(tmp_path)
+    bus.topic_ids = {"invocations": "second", "promotions": "kept"}
+    await runner.start()
+    assert bus.start_offsets() == {("invocations", 0): 0, ("promotions", 0): 2}
+    assert "counter reads topic 'invocations' from its beginning: it was deleted and made anew" in caplog.text
+    caplog.clear()
+    assert bus.start_offsets() == {("invocations", 0): 0, ("promotions", 0): 2}
+    assert caplog.text == "", "told once"

@@ -59,13 +59,15 @@ class Bus(ABC):
         *,
         max_records: int = 2000,
         start: Callable[[], Offsets] = dict,
+        on_assigned: Callable[[Offsets], Awaitable[None]] | None = None,
         on_revoked: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Call `handler` with batches of the topics' records, once `start()` has connected.
 
         The handler gets one batch at a time, in order within a partition. Whenever the group makes this process its
-        owner, it begins at the offsets that `start` returns then, which override the committed ones. `on_revoked` is
-        awaited before another process may become the owner.
+        owner, it begins at the offsets that `start` returns then, which override the committed ones; `on_assigned` is
+        awaited with the offsets at which the other partitions begin. `on_revoked` is awaited before another process may
+        become the owner.
         """
 
     @abstractmethod
@@ -100,6 +102,11 @@ class Bus(ABC):
 
         Asks nothing of the broker; a partition of which nothing is known yet is left out.
         """
+
+    @property
+    def topic_ids(self) -> Mapping[str, str]:
+        """The ids of the topics that this service reads: one made anew has another id. Empty where none are told."""
+        return {}
 
     @abstractmethod
     async def fetch_committed_offsets(self) -> Offsets:

@@ -1,7 +1,8 @@
 """Publish to Kafka and consume from it."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final, cast
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord
@@ -19,7 +20,8 @@ from understudies.runtime.bus.in_flight import InFlightTracker
 from understudies.runtime.bus.messages import BatchHandler, BusMessage, Offsets, Record
 from understudies.runtime.bus.publisher import Publisher
 from understudies.runtime.bus.single_owner import SingleOwnerAssignor
-from understudies.runtime.errors import RetryLater
+from understudies.runtime.bus.topic_ids import fetch_topic_ids
+from understudies.runtime.errors import RetryLater, StopService
 from understudies.runtime.settings import MAX_MESSAGE_BYTES, BusSettings
 from understudies.runtime.telemetry import batch_span
 
@@ -27,6 +29,8 @@ from understudies.runtime.telemetry import batch_span
 _POLL_TIMEOUT_MS: Final = 365 * 86_400_000
 _MAX_POLL_INTERVAL_MS: Final = 12 * 86_400_000
 _REBALANCE_TIMEOUT_MS: Final = 60_000
+_TOPIC_CHECK_S: Final = 10.0
+"""Pause between checks that the topics are those that are read: a request to one broker."""
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +51,14 @@ class KafkaBus(Bus):
         super().__init__(settings, service, in_flight, tracer=tracer)
         self._instance = instance
         self._start_offsets: Callable[[], Offsets] = dict
+        self._on_assigned: Callable[[Offsets], Awaitable[None]] | None = None
         self._on_revoked: Callable[[], Awaitable[None]] | None = None
         self._assignments = 0
         self._is_assigned = False
         self._subscriber: Any = None
+        self._topics: tuple[str, ...] = ()
+        self._topic_ids: dict[str, str] = {}
+        self._topic_watch: asyncio.Task[None] | None = None
         self._publisher = Publisher(settings, f"understudies-{service}")
         self._broker = KafkaBroker(
             bootstrap_servers(settings),
@@ -69,17 +77,20 @@ class KafkaBus(Bus):
         *,
         max_records: int = 2000,
         start: Callable[[], Offsets] = dict,
+        on_assigned: Callable[[Offsets], Awaitable[None]] | None = None,
         on_revoked: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Call `handler` with batches of the topics' records, once `start()` has connected.
 
         The handler gets one batch at a time, in order within a partition. Whenever the group makes this process its
-        owner, it begins at the offsets that `start` returns then, which override the committed ones. `on_revoked` is
-        awaited before another process may become the owner.
+        owner, it begins at the offsets that `start` returns then, which override the committed ones; `on_assigned` is
+        awaited with the offsets at which the other partitions begin. `on_revoked` is awaited before another process may
+        become the owner.
         """
         if self._subscriber is not None:
             raise RuntimeError(f"service {self.service!r} already consumes topics; pass all topics in one call")
-        self._start_offsets, self._on_revoked = start, on_revoked
+        self._start_offsets, self._on_assigned, self._on_revoked = start, on_assigned, on_revoked
+        self._topics = tuple(topic.name for topic in topics)
         names, membership = self._membership(topics)
         self._subscriber = self._broker.subscriber(
             *names,
@@ -90,6 +101,7 @@ class KafkaBus(Bus):
             max_records=max_records,
             batch_timeout_ms=_POLL_TIMEOUT_MS,
             fetch_max_wait_ms=self.settings.fetch_max_wait_ms,
+            fetch_min_bytes=self.settings.fetch_min_bytes,
             fetch_max_bytes=2 * MAX_MESSAGE_BYTES,
             max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
             no_reply=True,
@@ -102,6 +114,9 @@ class KafkaBus(Bus):
     async def start(self) -> None:
         """Connect and begin to consume; raises RetryLater while the broker is unavailable, and may be called again."""
         await ensure_topics(self.settings)
+        if self._topics:
+            # Before the consumer starts, which asks for the offsets to begin at.
+            self._topic_ids = await fetch_topic_ids(self.settings, self._topics)
         await self._publisher.start()
         try:
             await self._broker.start()
@@ -114,10 +129,48 @@ class KafkaBus(Bus):
             # Consumption begins at offset 0 anyway; seeking there could deliver records a second time.
             self._seek_to({where: offset for where, offset in self._start_offsets().items() if offset > 0})
             self._mark_assigned(assigned=True)
+        if self._topic_ids:
+            self._topic_watch = asyncio.get_running_loop().create_task(self._watch_topics())
+
+    @property
+    def topic_ids(self) -> Mapping[str, str]:
+        return self._topic_ids
+
+    async def _watch_topics(self) -> None:
+        """Look now and then for a topic that was deleted: the consumer goes on at its offset as if nothing had been."""
+        while True:
+            await asyncio.sleep(_TOPIC_CHECK_S)
+            try:
+                found = await fetch_topic_ids(self.settings, self._topics)
+            except RetryLater:
+                continue
+            changed = sorted(name for name, id_ in self._topic_ids.items() if found.get(name) != id_)
+            if changed and self.settings.group_prefix is not None:
+                error = StopService(
+                    f"topics {changed} were deleted while {self.service} read them: start it again, and it makes "
+                    "those that are missing, unless UNDERSTUDIES_BUS_CREATE_TOPICS forbids it, and reads them from the "
+                    "beginning"
+                )
+                log.critical("%s stops: %s", self.service, error)
+                self._fail(error)
+                return
+            self._start_over([name for name in changed if name in found])
+            self._topic_ids |= {name: found[name] for name in changed if name in found}
+
+    def _start_over(self, topics: Sequence[str]) -> None:
+        """Read topics that were made anew from their beginning, where no group keeps the offsets."""
+        for topic in topics:
+            log.error("%s reads topic %r from its beginning: it was deleted and made anew", self.service, topic)
+            for where in self._subscriber.consumer.assignment():
+                if where.topic == topic:
+                    self._subscriber.consumer.seek(where, 0)
 
     async def stop(self) -> None:
         """Let the running handler finish, then disconnect, and leave the group at once."""
         self._stopping.set()
+        if self._topic_watch is not None:
+            self._topic_watch.cancel()
+            await asyncio.wait({self._topic_watch})
         if self._instance is not None and self._subscriber is not None and self._subscriber.consumer is not None:
             # As a named member it would stay in the group until its session expires, and keep others waiting.
             self._subscriber.consumer._coordinator._group_instance_id = None
@@ -233,7 +286,13 @@ class _Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
 
     async def on_partitions_assigned(self, assigned: set[Position]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] # awaited
         start = self._bus._start_offsets()
-        self._bus._seek_to({where: offset for where, offset in start.items() if Position(*where) in assigned})
+        begin = {where: offset for where, offset in start.items() if Position(*where) in assigned}
+        self._bus._seek_to(begin)
+        if assigned and self._bus._on_assigned is not None:
+            others = [where for where in assigned if (where.topic, where.partition) not in begin]
+            consumer = self._bus._subscriber.consumer
+            committed = {(where.topic, where.partition): await consumer.committed(where) or 0 for where in others}
+            await self._bus._on_assigned(committed)
         if assigned:
             self._bus._mark_assigned(assigned=True)
         else:

@@ -178,6 +178,7 @@ class MemoryBus(Bus):
         *,
         max_records: int = 2000,
         start: Callable[[], Offsets] = dict,
+        on_assigned: Callable[[Offsets], Awaitable[None]] | None = None,
         on_revoked: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Call `handler` with batches of the topics' records, once `start()` has been called.

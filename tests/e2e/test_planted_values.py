@@ -151,9 +151,9 @@ async def authorise(bootstrap: str) -> None:
     bus = KafkaBus(BusSettings(bootstrap=bootstrap, group_prefix=""), "outside")
     await bus.start()
     now = datetime.now(UTC)
-    evidence = {"examples": CALLS}
+    authorised = {"examples": CALLS}
     await bus.publish(
-        Promotion(id="authorised", at=now, task=TASK, student=f"{TASK}@1", stage="authorised", evidence=evidence)
+        Promotion(id="authorised", at=now, task=TASK, student=f"{TASK}@1", stage="authorised", evidence={**authorised})
     )
     await bus.stop()
 

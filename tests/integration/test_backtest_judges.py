@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ async def test_a_model_with_a_rubric_judges(tmp_path: Path) -> None:
         return completion({"content": "YES" if any(all(one in text for one in pair) for pair in same) else "NO"})
 
     async with chat_server(reply) as server:
-        endpoint = Endpoint(base_url=server.base_url, model="any", usd_per_million_prompt_tokens=100)
+        endpoint = Endpoint(base_url=server.base_url, model="any", usd_per_million_prompt_tokens=Decimal(100))
         client = RubricClient(JudgeSettings(), EndpointSettings(endpoints={"checker": endpoint}))
         table = {"kind": "llm", "endpoint": "checker", "model": "judge-1", "rubric": "They mean the same."}
         spec = Rules.model_validate({"judges": {"tone": table}, "defaults": {"judge": "llm[tone]"}}).defaults.judge

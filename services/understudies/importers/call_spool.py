@@ -88,7 +88,7 @@ class SpooledCall(RecordedCall):
         )
 
     @property
-    def fingerprint(self) -> str:
+    def fingerprint(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride] # nobody sets it
         # Half the memory of its digits.
         return self._digest.hex()
 

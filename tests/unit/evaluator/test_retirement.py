@@ -18,8 +18,8 @@ STUDENT = f"{TASK}@1"
 
 
 def rules(on: date | None) -> Rules:
-    retires = {TEACHER: on or "never"}
-    return Rules(teachers={"own": TeacherSpec(base_url="http://localhost/v1", retires=retires)})
+    spec = {"base_url": "http://localhost/v1", "retires": {TEACHER: on or "never"}}
+    return Rules(teachers={"own": TeacherSpec.model_validate(spec)})
 
 
 async def in_service(tmp_path: Path, on: date | None) -> EvaluatorHarness:

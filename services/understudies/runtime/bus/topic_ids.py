@@ -48,8 +48,8 @@ _TOPIC: Final = (
 
 
 class _MetadataResponseV12(Response):  # type: ignore[misc] # aiokafka has no types
-    API_KEY = 3
-    API_VERSION = 12
+    API_KEY = 3  # pyright: ignore # a property of the base
+    API_VERSION = 12  # pyright: ignore # a property of the base
     SCHEMA = Schema(
         ("throttle_time_ms", Int32), ("brokers", CompactArray(*_BROKER)), ("cluster_id", _TEXT),
         ("controller_id", Int32), ("topics", CompactArray(*_TOPIC)), ("tags", TaggedFields),

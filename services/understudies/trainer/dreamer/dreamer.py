@@ -47,6 +47,7 @@ from understudies.trainer.trainers import StudentTrainer, TrainingData
 _AFTER_A_FAILURE: Final = timedelta(minutes=10)
 _CHARACTERS_OF_A_TOKEN: Final = 3
 _OTHERS_SHOWN: Final = 8
+_TWICE: Final = 2
 _VERSION: Final = re.compile(r"[-@:](?:latest|\d{4}-\d{2}-\d{2}|\d{3,8})(?:-v\d+)?")
 _ENDED: Final = frozenset({"rejected", "demoted", "retired"})
 
@@ -187,10 +188,7 @@ class Dreamer(SavedState):
         other_cost = _cost(endpoint, reply.usage)
         for request, pair in zip(requests, answers, strict=True):
             cost = sum((_cost(endpoint, one.usage) for one in pair), Decimal(0))
-            # A judge may ask a model.
-            if len(pair) < 2 or await asyncio.to_thread(
-                plan.checks.answer_error, request, pair[0].message(), pair[1].message()
-            ):
+            if len(pair) < _TWICE or await _is_refused(plan.checks, request, *pair):
                 other_cost += cost
                 continue
             answered = Response(message=pair[0].message(), finish_reason=pair[0].finish_reason)
@@ -304,6 +302,12 @@ async def _answer_twice(chat: ChatClient, request: Request) -> list[Generation]:
         if isinstance(result, BaseException) and not isinstance(result, StudentError):
             raise result
     return [result for result in results if isinstance(result, Generation)]
+
+
+async def _is_refused(checks: InputChecks, request: Request, first: Generation, second: Generation) -> bool:
+    # In a thread, as a judge may ask a model.
+    error = await asyncio.to_thread(checks.answer_error, request, first.message(), second.message())
+    return error is not None
 
 
 def _tokens(text: str) -> int:

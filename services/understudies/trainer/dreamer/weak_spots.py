@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -125,7 +125,7 @@ def _sparse(examples: Sequence[Example]) -> list[Example]:
     sample = examples[:: max(1, -(-len(examples) // _MOST_COMPARED))]
     if len(sample) < _HALF:
         return []
-    vectors = HashingVectorizer(n_features=_FEATURES, alternate_sign=False).transform(
+    vectors: Any = HashingVectorizer(n_features=_FEATURES, alternate_sign=False).transform(
         [request_text(example.request) for example in sample]
     )
     similar = (vectors @ vectors.T).tolil()

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from understudies.events import usd, usd_text
 from understudies.trainer.fine_tuning.http import ProviderError, ProviderUnavailable, wait_before_retry
@@ -89,11 +89,12 @@ class FineTuning:
         noted = self._journal.read(_FILES)
         if noted is None:
             named = (("train", self._files.train), ("validation", self._files.validation))
-            noted = {
+            uploaded: dict[str, Any] = {
                 part: await self._upload_one(f"{self._files.name}-{part}.jsonl", content) if content else None
                 for part, content in named
             }
-            self._journal.write(_FILES, noted)
+            self._journal.write(_FILES, uploaded)
+            noted = uploaded
         return JobOrder(
             base=self._base,
             training_file=noted["train"],

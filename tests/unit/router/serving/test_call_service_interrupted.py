@@ -1,8 +1,9 @@
 """What comes up while a call is at the desk: alarms, rules that change, callers who hang up, teachers that fail."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -108,6 +109,9 @@ class World:
 
     def for_task(self, task: str) -> TaskRules:
         return self.in_force.for_task(task)
+
+    def retirements(self) -> Mapping[str, date | None]:
+        return self.in_force.retirements()
 
     def hear(self, event: Event) -> None:
         self.desk.table = self.desk.table.apply(event)

@@ -1,9 +1,12 @@
 """Tell judges that err from those that define agreement, and what the former can prove."""
 
+from understudies.events import Message
+from understudies.judges.answer_key import answer_key
 from understudies.judges.base import Judge
 from understudies.judges.code import CodeJudge
 from understudies.judges.human_marks import HumanMarks
 from understudies.judges.json_value import JsonJudge
+from understudies.judges.materials import JudgeUnavailableError
 from understudies.judges.rubric import RubricJudge
 from understudies.judges.semantic import SemanticJudge
 from understudies.judges.sql import SqlJudge
@@ -65,3 +68,16 @@ def is_slow(judge: Judge) -> bool:
     return isinstance(judge, RubricJudge | SemanticJudge) or (
         isinstance(judge, CodeJudge | SqlJudge) and bool(judge.spec)
     )
+
+
+def agree_at_once(judge: Judge, one: Message, other: Message) -> bool:
+    """Return whether two answers agree, where a call waits for it.
+
+    By their answer keys, which are stricter, where the judge takes long or gives no verdict.
+    """
+    if not is_slow(judge):
+        try:
+            return judge.judge(one, other).agreed
+        except JudgeUnavailableError:
+            pass
+    return answer_key(one) == answer_key(other)

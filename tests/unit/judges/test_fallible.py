@@ -4,8 +4,16 @@ import math
 import random
 
 import pytest
+from tests.support.chat_messages import assistant_message
 
-from understudies.judges.fallible import demanded_agreement, human_marks, judge_error, marks_needed, split_alpha
+from understudies.judges.fallible import (
+    agree_at_once,
+    demanded_agreement,
+    human_marks,
+    judge_error,
+    marks_needed,
+    split_alpha,
+)
 from understudies.judges.human_marks import HumanMarks
 from understudies.judges.registry import parse_judge
 from understudies.stats.gate import Gate
@@ -81,3 +89,11 @@ def _passes(verdicts: list[bool], p0: float, alpha: float) -> bool:
         if gate.decision == "promote":
             return True
     return False
+
+
+async def test_where_a_call_waits_a_slow_judge_is_replaced_by_a_stricter_comparison() -> None:
+    one, other = assistant_message("The lamp is here."), assistant_message("Here is the lamp.")
+    for name in ("semantic[threshold:0.5]", "llm[tone;spec:00]", "sql[a;spec:00]", "code[a;spec:00]"):
+        assert not agree_at_once(parse_judge(name), one, other)
+        assert agree_at_once(parse_judge(name), one, one)
+    assert agree_at_once(parse_judge("label"), assistant_message("Refund."), assistant_message("refund"))

@@ -10,7 +10,7 @@ from typing import Final
 from understudies.datasets.near_copies import NearCopyGroups, masked_word_hashes
 from understudies.events import Message, Request
 from understudies.judges.answer_key import answer_key
-from understudies.judges.fallible import is_slow
+from understudies.judges.fallible import agree_at_once
 from understudies.judges.materials import JudgeUnavailableError
 from understudies.judges.registry import parse_judge
 from understudies.router.recording.invocation import InvocationBuilder
@@ -106,12 +106,9 @@ def is_same_answer(judge: str | None, teacher: Message, student: Message) -> boo
 
     Where the judge takes long or gives no verdict, by their answer keys too, which are stricter: a call waits for this.
     """
-    if judge is None or is_slow(parsed := parse_judge(judge)):
+    if judge is None:
         return answer_key(teacher) == answer_key(student)
-    try:
-        return parsed.judge(teacher, student).agreed
-    except JudgeUnavailableError:
-        return answer_key(teacher) == answer_key(student)
+    return agree_at_once(parse_judge(judge), teacher, student)
 
 
 def _judge(judge: str | None, teacher: Message, student: Message) -> bool | None:

@@ -14,6 +14,7 @@ from understudies.datasets.errors import ArtifactError
 from understudies.datasets.system_template import NO_CONTEXT, SystemTemplate
 from understudies.events import Message, Request, Usage
 from understudies.judges.base import Judge
+from understudies.judges.fallible import agree_at_once
 from understudies.judges.registry import parse_judge
 from understudies.students.base import Answer, UnusableAnswer
 from understudies.students.calibration import Calibration
@@ -255,7 +256,7 @@ class FewShotStudent:
         similar = self._similarities(request)
         near = nearest_indices(similar, _NEIGHBOURS)
         weights = [max(0.0, float(similar[i])) for i in near]
-        agreed = (self._judge.judge(self._manifest.pool[i].answer, message).agreed for i in near)
+        agreed = (agree_at_once(self._judge, self._manifest.pool[i].answer, message) for i in near)
         return sum(w for w, same in zip(weights, agreed, strict=True) if same) / (sum(weights) or 1.0)
 
     def _similarities(self, request: Request) -> Floats:

@@ -80,7 +80,9 @@ class _Optimisation:
     def run(self, train: Sequence[Example]) -> TrainedStudent | NotApplicable:
         """Return the student with the best prompt."""
         form = TaskForm.learn(train, self._data.judge)
-        compared = evenly_spread(train, self._chosen.compared)
+        # A student's choice of calls, and inputs that were written to train on, are no measure of the traffic.
+        drawn = [example for example in train if example.unbiased]
+        compared = evenly_spread(drawn if len(drawn) >= self._chosen.min_examples else train, self._chosen.compared)
         taken = {example.id for example in compared}
         rest = [example for example in train if example.id not in taken]
         tried = evenly_spread(rest, min(_MAX_TRIED, max(self._chosen.batch, len(rest) // 3)))

@@ -20,7 +20,7 @@ from understudies.students.exact_match import ExactMatchStudent
 from understudies.trainer.selection import Selection, select_student
 from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.trainers import TRAINERS, NotApplicable, StudentTrainer, TrainedStudent, TrainingData
-from understudies.trainer.training import acceptance_reason
+from understudies.trainer.training import FinishedTraining, acceptance_reason
 from understudies.trainer.validation import ValidationCall
 
 SETTINGS = TrainerSettings(encoder=False)
@@ -189,7 +189,7 @@ def test_both_variants_are_told() -> None:
         "without encoder",
         "with encoder",
     ]
-    reason = acceptance_reason(best, found)
+    reason = acceptance_reason(best, FinishedTraining(lesson(intents(30)), found, 0.0))
     assert reason.startswith("a with encoder is expected to serve 70% of the calls")
     assert reason.endswith("; a without encoder: 60%")
 

@@ -67,6 +67,8 @@ class TrainingData:
     """When the training begins; None: now."""
     journal: Journal = field(default_factory=MemoryJournal)
     """What the training must not do twice."""
+    counted: set[str] = field(default_factory=set)
+    """What is counted as cost already: a training may be repeated with other examples, and find it in the journal."""
     report: Callable[[str], None] = lambda progress: None
     """Takes the progress of a long training, for the status; called from the thread that trains."""
 

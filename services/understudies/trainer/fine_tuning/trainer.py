@@ -43,14 +43,18 @@ _log = logging.getLogger(__name__)
 
 
 def train_api_fine_tune(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
-    """Have a provider train a model on the training examples, once for each student, and calibrate what it answers."""
+    """Have a provider train a model on the training examples, once for each student, and calibrate what it answers.
+
+    Synthetic examples are left out: what they are worth is measured by a second training, which would be a second job.
+    """
     chosen = settings.fine_tuning
     assert chosen.endpoint is not None
     endpoint = EndpointSettings().get(chosen.endpoint)
     if (obstacle := find_obstacle(chosen, endpoint, data.at or datetime.now(UTC))) is not None:
         return NotApplicable(obstacle)
     form = _format_of(chosen)
-    train = _exportable(data.dataset.in_split("train"), form)[-chosen.max_examples :]
+    real = [example for example in data.dataset.in_split("train") if not example.synthetic]
+    train = _exportable(real, form)[-chosen.max_examples :]
     if len(train) < chosen.min_examples:
         return NotApplicable(
             f"{len(train)} training examples can be written for {chosen.provider}, and {chosen.min_examples} are needed"
@@ -60,8 +64,16 @@ def train_api_fine_tune(data: TrainingData, settings: TrainerSettings) -> Traine
     try:
         job, name = asyncio.run(_run(data, chosen, endpoint, files))
     except JobFailed as error:
-        return NotApplicable(str(error), charged_usd=error.charged_usd)
+        return NotApplicable(str(error), charged_usd=_count_once(data, error.charged_usd))
     return _validated(data, chosen, endpoint, job, name, held_out)
+
+
+def _count_once(data: TrainingData, cost: Decimal) -> Decimal:
+    """Return the cost of the job, or 0 if this training counts it already: there is one job for a student."""
+    if "job" in data.counted:
+        return Decimal(0)
+    data.counted.add("job")
+    return cost
 
 
 def find_obstacle(chosen: FineTuningSettings, endpoint: Endpoint, now: datetime) -> str | None:
@@ -134,9 +146,10 @@ def _validated(
     held_out: Sequence[Example],
 ) -> TrainedStudent | NotApplicable:
     assert chosen.endpoint is not None
-    cost = job.cost_usd or Decimal(0)
+    price = job.cost_usd or Decimal(0)
+    cost = _count_once(data, price)
     student = FewShotStudent.fit(
-        data.dataset.in_split("train"),
+        [example for example in data.dataset.in_split("train") if not example.synthetic],
         data.judge,
         endpoint_name=chosen.endpoint,
         endpoint=endpoint,
@@ -163,7 +176,7 @@ def _validated(
         result.validation_calls,
         {"provider": chosen.provider, "epochs": chosen.epochs, "job": job.id, "seed": data.seed},
         base_model=chosen.base,
-        metrics={**result.metrics, "training": {"job": job.id, "model": name, "cost_usd": format(cost, "f")}},
+        metrics={**result.metrics, "training": {"job": job.id, "model": name, "cost_usd": format(price, "f")}},
         charged_usd=cost + charged(judged),
     )
 

@@ -34,7 +34,10 @@ _log = logging.getLogger(__name__)
 
 
 def train_prompt(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
-    """Search for a prompt on training examples, and calibrate the best one on those of validation."""
+    """Search for a prompt on training examples, and calibrate the best one on those of validation.
+
+    Synthetic examples are left out: what they are worth is measured by a second training, at a second price.
+    """
     chosen = settings.prompts
     assert chosen.endpoint is not None
     endpoints = EndpointSettings()
@@ -43,7 +46,7 @@ def train_prompt(data: TrainingData, settings: TrainerSettings) -> TrainedStuden
         return NotApplicable(f"the endpoint {chosen.endpoint!r} answers decisions, not chat completions")
     if find_spec("gepa") is None:
         return NotApplicable("gepa is not installed: pip install understudies[prompts]")
-    train = data.dataset.in_split("train")
+    train = [example for example in data.dataset.in_split("train") if not example.synthetic]
     if len(train) < chosen.min_examples:
         return NotApplicable(f"{len(train)} training examples, and {chosen.min_examples} are needed")
     with asyncio.Runner() as runner:
@@ -75,12 +78,14 @@ class _Optimisation:
         validation = held_out_examples(data.dataset.in_split("validation"))
         self._validation = evenly_spread(validation, chosen.validation)
         # The prompt that was found and the task's own are both validated.
-        self._purse = Purse(chosen.max_usd, chosen.max_calls, 2 * len(self._validation))
+        self._purse = Purse(chosen.max_usd, chosen.max_calls, 2 * len(self._validation), data.counted)
 
     def run(self, train: Sequence[Example]) -> TrainedStudent | NotApplicable:
         """Return the student with the best prompt."""
         form = TaskForm.learn(train, self._data.judge)
-        compared = evenly_spread(train, self._chosen.compared)
+        # Calls that a student chose are no measure of the traffic.
+        drawn = [example for example in train if example.unbiased]
+        compared = evenly_spread(drawn if len(drawn) >= self._chosen.min_examples else train, self._chosen.compared)
         taken = {example.id for example in compared}
         rest = [example for example in train if example.id not in taken]
         tried = evenly_spread(rest, min(_MAX_TRIED, max(self._chosen.batch, len(rest) // 3)))
@@ -103,7 +108,7 @@ class _Optimisation:
         if found is None:
             return NotApplicable(
                 f"the prompt as it is cannot be tried within UNDERSTUDIES_PROMPTS_MAX_USD, ${self._chosen.max_usd}",
-                charged_usd=self._purse.spent_usd,
+                charged_usd=self._purse.charged_usd,
             )
         return self._validated(train, form, own, found, search)
 
@@ -136,7 +141,7 @@ class _Optimisation:
         if outcomes is None:
             return NotApplicable(
                 f"the cap of ${self._chosen.max_usd} was spent before validation: raise UNDERSTUDIES_PROMPTS_MAX_USD",
-                charged_usd=self._purse.spent_usd,
+                charged_usd=self._purse.charged_usd,
             )
         before = trials.ask(own, self._validation, is_validation=True)
         best = found.best
@@ -157,7 +162,7 @@ class _Optimisation:
             {"shots": best.shots, "nearest": best.nearest, "schema": best.schema is not None, "seed": self._data.seed},
             base_model=self._endpoints.get(self._name).model,
             metrics={**result.metrics, "optimisation": self._summary(found, before, outcomes)},
-            charged_usd=self._purse.spent_usd,
+            charged_usd=self._purse.charged_usd,
         )
 
     def _summary(

@@ -39,19 +39,30 @@ class Outcome:
 
 
 class Purse:
-    """What has been spent of a cap in US dollars, and how many calls were made."""
+    """What has been spent of a cap in US dollars, how many calls were made, and what of it is not counted elsewhere.
 
-    def __init__(self, max_usd: Decimal, max_calls: int, kept_calls: int) -> None:
+    `counted` are the notes of the journal whose cost the training counts already.
+    """
+
+    def __init__(self, max_usd: Decimal, max_calls: int, kept_calls: int, counted: set[str] | None = None) -> None:
         self._max_usd = max_usd
         self._max_calls = max_calls
         self._kept_calls = kept_calls
         self._dearest = Decimal(0)
+        self._counted = set[str]() if counted is None else counted
         self.spent_usd = Decimal(0)
+        self.charged_usd = Decimal(0)
         self.calls = 0
 
-    def pay(self, cost_usd: Decimal | None, *, is_reflection: bool = False) -> None:
-        """Count a call; one without a known price costs nothing."""
+    def close_note(self, name: str) -> None:
+        """Take all calls of a note as counted."""
+        self._counted.add(name)
+
+    def pay(self, cost_usd: Decimal | None, name: str, *, is_reflection: bool = False) -> None:
+        """Count a call of a note; one without a known price costs nothing."""
         self.spent_usd += cost_usd or Decimal(0)
+        if name not in self._counted:
+            self.charged_usd += cost_usd or Decimal(0)
         if not is_reflection:
             self.calls += 1
             self._dearest = max(self._dearest, cost_usd or Decimal(0))
@@ -95,18 +106,19 @@ class Trials:
         if noted is not None:
             outcomes = [_from_note(note) for note in noted["outcomes"]]
             for outcome in outcomes:
-                self.purse.pay(outcome.cost_usd)
+                self.purse.pay(outcome.cost_usd, name)
         else:
-            asked = self._runner.run(self._ask(self.student(candidate), examples, is_validation))
+            asked = self._runner.run(self._ask(self.student(candidate), name, examples, is_validation))
             if asked is None:
                 return None
             outcomes = asked
             self._journal.write(name, {"outcomes": [_to_note(outcome) for outcome in outcomes]})
         self._known[name] = outcomes
+        self.purse.close_note(name)
         return outcomes
 
     async def _ask(
-        self, student: FewShotStudent, examples: Sequence[Example], is_validation: bool
+        self, student: FewShotStudent, name: str, examples: Sequence[Example], is_validation: bool
     ) -> list[Outcome] | None:
         outcomes: list[Outcome] = []
         for start in range(0, len(examples), _AT_ONCE):
@@ -114,22 +126,22 @@ class Trials:
             left = len(examples) - start
             if not (self.purse.can_validate(left) if is_validation else self.purse.can_search(left)):
                 return None
-            outcomes += await asyncio.gather(*(self._ask_one(student, example) for example in part))
+            outcomes += await asyncio.gather(*(self._ask_one(student, name, example) for example in part))
         return outcomes
 
-    async def _ask_one(self, student: FewShotStudent, example: Example) -> Outcome:
+    async def _ask_one(self, student: FewShotStudent, name: str, example: Example) -> Outcome:
         try:
             answer = await student.answer_until(example.request, 0.0)
         except UnusableAnswer as error:
             cost = student.cost(error.usage)
-            self.purse.pay(cost)
+            self.purse.pay(cost, name)
             return Outcome(False, 0.0, cost, _tokens(error.usage), f"({error})")
         except StudentError as error:
             # An endpoint that failed charges nothing, as far as is known.
-            self.purse.pay(None)
+            self.purse.pay(None, name)
             return Outcome(False, 0.0, None, 0, f"({error})")
         cost = student.cost(answer.usage)
-        self.purse.pay(cost)
+        self.purse.pay(cost, name)
         agreed = self._judge.judge(example.answer, answer.message).agreed
         return Outcome(agreed, answer.confidence, cost, _tokens(answer.usage), answer.text[:_LONGEST_ANSWER])
 
@@ -153,7 +165,8 @@ class Reflection:
             cost = self._chat.endpoint.cost(generation.usage)
             noted = {"text": generation.message().text, "cost_usd": None if cost is None else str(cost)}
             self._journal.write(name, noted)
-        self._purse.pay(None if noted["cost_usd"] is None else Decimal(noted["cost_usd"]), is_reflection=True)
+        self._purse.pay(None if noted["cost_usd"] is None else Decimal(noted["cost_usd"]), name, is_reflection=True)
+        self._purse.close_note(name)
         return str(noted["text"])
 
 

@@ -12,6 +12,7 @@ from tests.support.chat_messages import user_request
 from tests.support.datasets import intents
 from tests.support.fine_tuning_server import ACCOUNT, Fault, FineTuningServer, fine_tuning_server
 
+from understudies.datasets.dataset import Dataset
 from understudies.datasets.object_store import ObjectStore
 from understudies.judges.registry import parse_judge
 from understudies.runtime.errors import RetryLater
@@ -216,6 +217,19 @@ async def test_what_has_ended_is_not_trained_again(bench: Bench) -> None:
     assert isinstance(second, TrainedStudent)
     assert first.files == second.files
     assert set(bench.server.calls[calls:]) == {"chat"}
+
+
+async def test_a_second_training_with_synthetic_examples_begins_and_counts_no_second_job(bench: Bench) -> None:
+    written = [one.model_copy(update={"synthetic": True, "split": "train"}) for one in intents(12).examples]
+    data = bench.data()
+    more = replace(data, dataset=Dataset("triage", (*DATA.examples, *written)))
+    settings = bench.settings("together")
+    first, second = [await asyncio.to_thread(train_api_fine_tune, one, settings) for one in (more, data)]
+    assert isinstance(first, TrainedStudent)
+    assert isinstance(second, TrainedStudent)
+    assert len(bench.server.jobs) == 1
+    assert first.charged_usd - second.charged_usd == Decimal("0.23")
+    assert first.files == second.files
 
 
 @pytest.mark.parametrize("provider", ["openai", "together", "fireworks"])

@@ -159,7 +159,7 @@ async def test_an_interrupted_optimisation_asks_nothing_twice(model: Model, tmp_
         await train(replace(data, report=report))
     paid = len(model.server.bodies)
     assert paid > 16
-    resumed = await train(data)
+    resumed = await train(replace(data, counted=set()))
     whole = len(model.server.bodies)
     fresh = await train(lesson(intents(200), tmp_path / "fresh"))
     assert isinstance(resumed, TrainedStudent)
@@ -185,6 +185,22 @@ async def test_a_person_edits_the_prompt_for_the_next_training(model: Model, tmp
     third = await train(lesson(intents(200), tmp_path / "third"), folder=folder)
     assert isinstance(third, TrainedStudent)
     assert json.loads(third.files["history.json"])["prompts"][0]["instructions"] == "Name the intent."
+
+
+async def test_a_second_training_with_the_same_journal_costs_nothing_more(model: Model, tmp_path: Path) -> None:
+    data = lesson(intents(200), tmp_path)
+    first = await train(data)
+    written = intents(40).examples
+    synthetic = tuple(
+        one.model_copy(update={"synthetic": True, "split": "train", "id": f"s-{one.id}"}) for one in written
+    )
+    asked = len(model.server.bodies)
+    second = await train(replace(data, dataset=Dataset("triage", (*data.dataset.examples, *synthetic))))
+    assert isinstance(first, TrainedStudent)
+    assert isinstance(second, TrainedStudent)
+    assert first.charged_usd > 0
+    assert second.charged_usd == 0
+    assert (second.files, len(model.server.bodies)) == (first.files, asked)
 
 
 async def test_the_ladder_counts_what_it_cost(model: Model, tmp_path: Path) -> None:

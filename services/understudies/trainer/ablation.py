@@ -60,14 +60,14 @@ def select_by_ablation(
 ) -> tuple[TrainingData, Selection, SyntheticAblation | None]:
     """Return the better of the students with and without synthetic examples, with what it was trained on.
 
-    Both trainings count in its cost. Without such examples there is one training, and no ablation.
+    Both trainings count in its cost. Kinds that others are paid for leave synthetic examples out, and the second
+    training finds in the journal what the first one paid for. Without such examples there is one training, no ablation.
     """
     count = sum(bool(example.synthetic) for example in data.dataset.examples)
     if not count:
         return data, select(data), None
     real = tuple(example for example in data.dataset.examples if not example.synthetic)
-    # A job that a provider was paid for is gone on with by its journal, which must not be that of the other training.
-    plain = replace(data, dataset=Dataset(data.dataset.task, real), journal=data.journal.part("without synthetic"))
+    plain = replace(data, dataset=Dataset(data.dataset.task, real))
     with_them, without = select(data), select(plain)
     share = partial(_share, settings=settings)
     ablation = SyntheticAblation(count, share(with_them), share(without))

@@ -66,8 +66,8 @@ def select_by_ablation(
     if not count:
         return data, select(data), None
     real = tuple(example for example in data.dataset.examples if not example.synthetic)
-    # A job that a provider was paid for is gone on with by its journal, which must not be that of the other training.
-    plain = replace(data, dataset=Dataset(data.dataset.task, real), journal=data.journal.part("without synthetic"))
+    # Kinds that pay a provider leave synthetic examples out themselves, so that both find one job in the journal.
+    plain = replace(data, dataset=Dataset(data.dataset.task, real))
     with_them, without = select(data), select(plain)
     share = partial(_share, settings=settings)
     ablation = SyntheticAblation(count, share(with_them), share(without))

@@ -20,10 +20,6 @@ class Journal(Protocol):
         """Write a note for good; one that is there stays as it is. Raises RetryLater if it cannot be written now."""
         ...
 
-    def part(self, name: str) -> "Journal":
-        """Return the journal of another training of the same student, such as one on fewer examples."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class StoredJournal:
@@ -46,10 +42,6 @@ class StoredJournal:
         """Write a note for good; one that is there stays as it is. Raises RetryLater if it cannot be written now."""
         self.object_store.write(self._path(name), json.dumps(note, sort_keys=True).encode())
 
-    def part(self, name: str) -> "StoredJournal":
-        """Return the journal of another training of the same student."""
-        return StoredJournal(self.object_store, f"{self.student} {name}")
-
     def _path(self, name: str) -> str:
         digest = hashlib.sha256(self.student.encode("utf-8", "surrogatepass")).hexdigest()
         return f"trainings/{digest}/{name}.json"
@@ -60,7 +52,6 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self._notes: dict[str, dict[str, Any]] = {}
-        self._parts: dict[str, MemoryJournal] = {}
 
     def read(self, name: str) -> dict[str, Any] | None:
         """Return a note; None if it was not written."""
@@ -69,7 +60,3 @@ class MemoryJournal:
     def write(self, name: str, note: dict[str, Any]) -> None:
         """Write a note for good; one that is there stays as it is."""
         self._notes.setdefault(name, note)
-
-    def part(self, name: str) -> "MemoryJournal":
-        """Return the journal of another training of the same student."""
-        return self._parts.setdefault(name, MemoryJournal())

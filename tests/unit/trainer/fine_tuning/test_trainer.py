@@ -18,6 +18,7 @@ from understudies.judges.registry import parse_judge
 from understudies.runtime.errors import RetryLater
 from understudies.students.endpoint.settings import Endpoint, EndpointSettings
 from understudies.students.few_shot.student import FewShotStudent
+from understudies.trainer.ablation import select_by_ablation
 from understudies.trainer.fine_tuning.http import ProviderClient
 from understudies.trainer.fine_tuning.providers import OpenAIProvider
 from understudies.trainer.fine_tuning.settings import FineTuningSettings
@@ -219,17 +220,20 @@ async def test_what_has_ended_is_not_trained_again(bench: Bench) -> None:
     assert set(bench.server.calls[calls:]) == {"chat"}
 
 
-async def test_a_second_training_with_synthetic_examples_begins_and_counts_no_second_job(bench: Bench) -> None:
+async def test_the_ablation_of_synthetic_examples_begins_and_counts_no_second_job(bench: Bench) -> None:
     written = [one.model_copy(update={"synthetic": True, "split": "train"}) for one in intents(12).examples]
-    data = bench.data()
-    more = replace(data, dataset=Dataset("triage", (*DATA.examples, *written)))
+    data = replace(bench.data(), dataset=Dataset("triage", (*DATA.examples, *written)))
     settings = bench.settings("together")
-    first, second = [await asyncio.to_thread(train_api_fine_tune, one, settings) for one in (more, data)]
-    assert isinstance(first, TrainedStudent)
-    assert isinstance(second, TrainedStudent)
+    _, selection, ablation = await asyncio.to_thread(
+        select_by_ablation, data, settings, lambda tried: select_student(TRAINERS, tried, settings, 0.95)
+    )
+    assert ablation is not None
+    assert ablation.share_with == ablation.share_without
     assert len(bench.server.jobs) == 1
-    assert first.charged_usd - second.charged_usd == Decimal("0.23")
-    assert first.files == second.files
+    [job] = bench.server.jobs.values()
+    assert len(bench.server.trained[job.training_file].splitlines()) == len(DATA.in_split("train"))
+    answered = Decimal(20 * (len(bench.server.asked) - 2)) / 1_000_000
+    assert selection.cost_usd == Decimal("0.23") + answered
 
 
 @pytest.mark.parametrize("provider", ["openai", "together", "fireworks"])

@@ -43,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gguf", type=Path, help="the model of the llm judge")
     parser.add_argument("--items", type=int, default=len(PAIRS), help="answers of the set to use")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     install_judge_backends()
     report("semantic", parse_judge("semantic"), options.items)
@@ -80,7 +80,7 @@ async def serve_and_measure(gguf: Path, threads: int, items: int) -> None:
     server = await LlamaCppServer.start(options, (), start_timeout_s=300, answer_timeout_s=300)
     try:
         endpoint = Endpoint(base_url=server.chat.endpoint.base_url, model="local", timeout_seconds=300, concurrency=4)
-        table = {"kind": "llm", "endpoint": "local", "model": gguf.stem, "rubric": RUBRIC}
+        table = {"kind": "llm", "endpoint": "local", "model": gguf.stem, "rubric": RUBRIC, "max_tokens": 4}
         rules = Rules.model_validate({"judges": {"local": table}, "defaults": {"judge": "llm[local]"}})
         assert rules.defaults.judge is not None
         client = RubricClient(JudgeSettings(), EndpointSettings(endpoints={"local": endpoint}))

@@ -93,6 +93,7 @@ def test_the_merged_model_answers_as_the_student_does_and_says_where_it_comes_fr
     for check in written["checks"].values():
         assert check["same"] == check["calls"] >= 20
         assert check["merged_agreed"] == check["student_agreed"] >= 0.9 * check["calls"]
+    assert {path.stat().st_mode & 0o777 for path in output.iterdir()} == {0o644}
     assert written["checks"].keys() == {"safetensors", "gguf"}
     # It is a base like any other: the digest tells it from the one that it was merged into.
     assert find_base(str(output)).shape == find_base(str(base_folder)).shape

@@ -63,7 +63,7 @@ def merge(
         for what, check in manifest.checks.items():
             print_line(
                 f"{_LABELS[what]}: the same text as the student's for {check['same']} of {check['calls']} validation "
-                f"calls; {check['merged_agreed']} agree with the teacher, {check['student_agreed']} of the student's"
+                f"calls; it agrees with the teacher on {check['merged_agreed']}, that on {check['student_agreed']}"
             )
         print_line(f"wrote {output}: {manifest.student}, merged into {manifest.base}")
 

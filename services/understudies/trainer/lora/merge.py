@@ -102,6 +102,8 @@ class LoraMerge:
             manifest = self._describe(partial, checks, at)
             (partial / MERGED_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
             # Made for this user alone, and a server may run as another.
+            for path in partial.iterdir():
+                path.chmod(0o644)
             partial.chmod(0o755)
             partial.rename(output)
         finally:

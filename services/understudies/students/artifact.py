@@ -136,7 +136,7 @@ def find_artifact(object_store: ObjectStore, wanted: str, kind: str) -> str:
         return found[0]
     choices = "; ".join(
         f"{one.student} {one.address[:12]} of {one.created:%Y-%m-%d %H:%M}"
-        for uri, one in sorted(known.items(), key=lambda item: item[1].created)
+        for uri, one in sorted(known.items(), key=lambda item: (item[1].created, item[1].student))
         if not found or uri in found
     )
     if found:

@@ -52,7 +52,7 @@ async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka
             subprocess.run, command, env={**os.environ, "KAFKA_ACLS": tool}, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr + done.stdout
-        assert done.stdout.startswith("allowed: invocations by router, observer, agent, operator;")
+        assert done.stdout.startswith("allowed: invocations by router, observer, trainer, agent, operator;")
         async with bus_of("operator", server):
             # Creates the topics.
             pass
@@ -88,6 +88,7 @@ async def bus_of(user: str, kafka: KafkaServer) -> AsyncIterator[KafkaBus]:
         ("agent", make_invocation()),
         ("router", make_invocation()),
         ("observer", make_invocation()),
+        ("trainer", make_invocation(origin="synthetic")),
         ("budget", make_promotion("promoted")),
         ("trainer", make_promotion("trained")),
         ("observer", make_promotion("collected")),

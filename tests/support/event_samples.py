@@ -126,6 +126,7 @@ SAMPLES: dict[str, Event] = {
         answer_class="weather",
         student_answer='forecast({"city": "Delft"})',
         student_class="forecast",
+        judge_cost_usd=usd("0.0004"),
         spot_check=False,
         counts=False,
     ),
@@ -203,7 +204,7 @@ SAMPLES: dict[str, Event] = {
 
 _LATER: dict[str, set[str]] = {
     "invocation": {"free", "usage_estimated", "api", "streamed", "hung_up", "training_only"},
-    "verdict": {"spot_check", "student_answer", "student_class"},
+    "verdict": {"spot_check", "student_answer", "student_class", "judge_cost_usd"},
     "gate_decision": {"head_threshold", "levels", "withheld", "judge"},
     "promotion": {"head_threshold", "levels", "withheld", "judge", "spot_checks", "steering"},
     "drift": {"cause"},

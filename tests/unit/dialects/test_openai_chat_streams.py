@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.dialects import accumulate_stream, encode_sse, split_bytes
 from tests.support.provider_events import FILTER_CHUNK, HEAD, TOOL_CALL_CHUNKS, USAGE, USAGE_CHUNK, make_chunk
@@ -120,6 +120,7 @@ def test_when_a_chat_is_finished(stream: bytes, finished: bool) -> None:
     assert accumulate_stream("chat", stream).finished is finished
 
 
+@example(cuts=[2025], end=b"\r\n", last=b"")
 @given(
     cuts=st.lists(st.integers(0, 3000), max_size=12),
     end=st.sampled_from((b"\n", b"\r\n")),

@@ -167,7 +167,10 @@ class UsageHidingAccumulator(ChatAccumulator):
 
     def _visible(self, event: bytes, chunk: Mapping[str, Any] | None) -> bytes:
         passed, self._passed = self._passed, 0
-        return event[passed:] if passed or chunk is None or not _is_usage_only(chunk) else b""
+        if passed or chunk is None or not _is_usage_only(chunk):
+            return event[passed:]
+        # A piece may end between the two bytes of the last line ending, whose second one then stands before this event.
+        return event[: len(event) - len(event.lstrip(b"\r\n"))]
 
 
 def _is_usage_only(chunk: Mapping[str, Any]) -> bool:

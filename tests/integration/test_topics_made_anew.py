@@ -1,7 +1,7 @@
 """A topic that is deleted and made anew under a service: Kafka's consumers go on at their old offset without a word."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from understudies.runtime.bus import kafka_bus
 from understudies.runtime.bus.admin import ensure_topics
 from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.bus.messages import Record
+from understudies.runtime.bus.topic_ids import fetch_topic_ids
 from understudies.runtime.errors import StopService
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.runner import Runner
@@ -91,6 +92,33 @@ async def test_a_service_whose_topic_was_made_anew_stops_and_says_so(kafka: BusS
         async with asyncio.timeout(SECONDS):
             with pytest.raises(StopService, match=r"\['invocations'\] were deleted while observer read them: start it"):
                 await bus.wait_stopped()
+    finally:
+        await bus.stop()
+
+
+async def test_a_topic_that_a_broker_does_not_know_for_a_moment_stops_nobody(
+    kafka: BusSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = iter([True, True, False] * 2 + [True] * 3)
+    looked = 0
+
+    async def look(settings: BusSettings, topics: Collection[str]) -> dict[str, str]:
+        nonlocal looked
+        found = await fetch_topic_ids(settings, topics)
+        if not bus.topic_ids:
+            return found
+        looked += 1
+        return {} if next(missing) else found
+
+    monkeypatch.setattr(kafka_bus, "fetch_topic_ids", look)
+    bus = KafkaBus(kafka, "observer")
+    bus.consume([INVOCATIONS], Recorder().handle)
+    await bus.start()
+    try:
+        async with asyncio.timeout(SECONDS):
+            with pytest.raises(StopService, match="were deleted"):
+                await bus.wait_stopped()
+        assert looked == 9
     finally:
         await bus.stop()
 

@@ -31,6 +31,8 @@ _MAX_POLL_INTERVAL_MS: Final = 12 * 86_400_000
 _REBALANCE_TIMEOUT_MS: Final = 60_000
 _TOPIC_CHECK_S: Final = 10.0
 """Pause between checks that the topics are those that are read: a request to one broker."""
+_ABSENCES_OF_A_DELETED_TOPIC: Final = 3
+"""Checks in a row at which a topic is missing until it counts as deleted; one with another id counts at once."""
 
 log = logging.getLogger(__name__)
 
@@ -138,13 +140,20 @@ class KafkaBus(Bus):
 
     async def _watch_topics(self) -> None:
         """Look now and then for a topic that was deleted: the consumer goes on at its offset as if nothing had been."""
+        absences: dict[str, int] = {}
         while True:
             await asyncio.sleep(_TOPIC_CHECK_S)
             try:
                 found = await fetch_topic_ids(self.settings, self._topics)
             except RetryLater:
                 continue
-            changed = sorted(name for name, id_ in self._topic_ids.items() if found.get(name) != id_)
+            # A broker that has just started may not know of a topic yet, which stands unharmed on the others.
+            absences = {name: absences.get(name, 0) + 1 for name in self._topic_ids if name not in found}
+            changed = sorted(
+                name
+                for name, id_ in self._topic_ids.items()
+                if found.get(name, id_) != id_ or absences.get(name, 0) >= _ABSENCES_OF_A_DELETED_TOPIC
+            )
             if changed and self.settings.group_prefix is not None:
                 error = StopService(
                     f"topics {changed} were deleted while {self.service} read them: start it again, and it makes "

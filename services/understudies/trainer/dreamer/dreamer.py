@@ -28,6 +28,7 @@ from understudies.events import (
 from understudies.judges.choice import choose_judge
 from understudies.judges.registry import parse_judge
 from understudies.persistence.saved_state import Key, SavedState
+from understudies.runtime.errors import RetryLater, StopService
 from understudies.runtime.rules.rules import TaskRulesLookup
 from understudies.runtime.rules.task import TaskRules
 from understudies.runtime.throttle import Throttle
@@ -137,10 +138,14 @@ class Dreamer(SavedState):
             try:
                 if events := await self._dream_of(task, rules, budget, now):
                     return events
-            except (StudentError, ArtifactError) as error:
+            except StopService:
+                raise
+            except Exception as error:  # noqa: BLE001 - what one task or its teacher brings up must not stop the trainer
                 self._not_before[task] = now + _AFTER_A_FAILURE
+                expected = isinstance(error, StudentError | ArtifactError | RetryLater)
                 if self._log_throttle():
-                    _log.warning("%s: no examples were written: %s", task, error)
+                    text = error if expected else repr(error)
+                    _log.warning("%s: no examples were written: %s", task, text, exc_info=not expected)
         return []
 
     async def close(self) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from tests.support.capturing_bus import CapturingBus, to_records
@@ -19,10 +20,12 @@ from understudies.datasets.object_store import ObjectStore
 from understudies.events import Invocation, Promotion, SeededIds, split_of
 from understudies.judges.registry import parse_judge
 from understudies.runtime.clock import VirtualClock
+from understudies.runtime.errors import RetryLater
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.rules.task import TaskRules
 from understudies.trainer.ablation import select_by_ablation
 from understudies.trainer.app import TrainerApp, create_app
+from understudies.trainer.dreamer import dreamer
 from understudies.trainer.journal import Journal, StoredJournal
 from understudies.trainer.selection import Selection
 from understudies.trainer.settings import TrainerSettings
@@ -246,6 +249,22 @@ async def test_an_endpoint_without_a_price_is_refused_with_the_remedy(
     await app.tick(NIGHT)
     assert "UNDERSTUDIES_ENDPOINTS__TEACHER__USD_PER_MILLION_PROMPT_TOKENS" in caplog.text
     assert not setup.server.bodies
+
+
+async def test_what_a_library_or_the_files_bring_up_does_not_stop_the_trainer(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = setup.app()
+    await setup.follow(app, intents(120))
+    for error in (ValueError("singular matrix"), RetryLater("the object store is away")):
+        with monkeypatch.context() as patched:
+            patched.setattr(dreamer, "find_weak_spots", Mock(side_effect=error))
+            await app.tick(NIGHT)
+        assert "no examples were written" in caplog.text
+        app._dreamer._not_before.clear()
+    assert "singular matrix" in caplog.text
+    await app.tick(NIGHT)
+    assert setup.examples
 
 
 async def test_where_examples_did_not_help_no_more_are_written(setup: Setup) -> None:

@@ -66,6 +66,10 @@ class FineTuningServer:
             job.state = self.end
         return job.state
 
+    async def complete(self, request: dict[str, Any]) -> tuple[str, float]:
+        """Return the trained model's answer with its log-probability."""
+        return self.answer(request), -0.05
+
     def answer(self, request: dict[str, Any]) -> str:
         """Answer as the model that was trained on the file of the job."""
         job = next(iter(self.jobs.values()))
@@ -390,11 +394,11 @@ async def _chat(server: FineTuningServer, request: web.Request) -> dict[str, Any
     if server.serve_after > 0:
         server.serve_after -= 1
         raise KeyError(f"model {body['model']}")
-    content = [{"token": "t", "logprob": -0.05}]
+    answer, log_probability = await server.complete(body)
     choice = {
         "index": 0,
-        "message": {"role": "assistant", "content": server.answer(body)},
-        "logprobs": {"content": content},
+        "message": {"role": "assistant", "content": answer},
+        "logprobs": {"content": [{"token": "t", "logprob": log_probability}]},
         "finish_reason": "stop",
     }
     return {"id": "c", "choices": [choice], "usage": {"prompt_tokens": 20, "completion_tokens": 1}}
@@ -437,6 +441,13 @@ _ROUTES: list[tuple[str, str, str, Handler]] = [
 async def fine_tuning_server(**options: Any) -> AsyncIterator[FineTuningServer]:
     """Serve all three APIs on a free loopback port: `/v1`, `/together/v1` and `/fw/v1/accounts/acme`."""
     server = FineTuningServer(**options)
+    async with serve(server):
+        yield server
+
+
+@asynccontextmanager
+async def serve(server: FineTuningServer) -> AsyncIterator[None]:
+    """Serve the APIs by a server that is there, such as one that trains other models."""
     app = web.Application(client_max_size=64_000_000)
     for method, path, name, handler in _ROUTES:
         app.router.add_route(method, path, _operation(server, name, handler))
@@ -446,6 +457,6 @@ async def fine_tuning_server(**options: Any) -> AsyncIterator[FineTuningServer]:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        yield server
+        yield
     finally:
         await runner.cleanup()

@@ -159,7 +159,7 @@ def create_app(
         metrics.observe_upstreams(lambda: teachers.upstreams)
         if online is not None:
             metrics.observe_online(lambda: online.is_unavailable)
-        admission = Admission(source, settings)
+        admission = Admission(source, settings, lambda task: call_service.table.has_task(task))
         passthrough = PassthroughEndpoint(teachers, admission)
         inference = InferenceEndpoint(
             call_service,

@@ -55,6 +55,12 @@ class RouterSettings(BaseSettings):
         description="further names, with or without a port, under which agents reach the router, such as "
         "`llm.internal:8080`: spans of calls there are not recorded, as the router records them",
     )
+    max_tasks: int = Field(
+        default=10_000,
+        gt=0,
+        description="tasks that the calls of a tenant may bring up, beside those with rules or a student; further ones "
+        "are counted to `too-many-tasks`, which the teacher answers",
+    )
     reuse_port: bool = Field(default=False, description="share the port with other processes that set this too")
     max_body_bytes: int = Field(
         default=20_000_000, gt=0, description="largest request body; larger ones are answered with 413"

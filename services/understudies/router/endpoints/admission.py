@@ -1,6 +1,6 @@
 """Admit requests by the rules: authenticate their callers, and resolve the tasks that they may call."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from starlette.types import Scope
@@ -9,6 +9,7 @@ from understudies.events import owner_and_base
 from understudies.router.endpoints.auth import Authenticator, AuthError, Tenant
 from understudies.router.endpoints.errors import BadRequest, HttpError
 from understudies.router.endpoints.request_context import RequestContext, headers_by_name
+from understudies.router.endpoints.task_limit import OVERFLOW_TASK, TaskLimit
 from understudies.router.http1.disconnect import client_connection
 from understudies.router.settings import RouterSettings
 from understudies.runtime.rules.rules import Rules
@@ -38,11 +39,18 @@ _MAX_TASK_NAME: Final = 200
 
 
 class Admission:
-    """Admit callers by the rules in force."""
+    """Admit callers by the rules in force; `has_student` tells tasks that students serve."""
 
-    def __init__(self, rules: RulesSource, settings: RouterSettings) -> None:
+    def __init__(
+        self,
+        rules: RulesSource,
+        settings: RouterSettings,
+        has_student: Callable[[str], bool] = lambda task: False,
+    ) -> None:
         self._rules = rules
         self._settings = settings
+        self._has_student = has_student
+        self._task_limit = TaskLimit(settings.max_tasks, self._is_known)
         self._authenticator = rules.derive(Authenticator.from_rules)
         self._owners = rules.derive(_owners)
 
@@ -76,10 +84,19 @@ class Admission:
             raise HttpError(403, f"tenant {tenant.name!r} may not call the task {task!r}", code="task_not_allowed")
 
     def resolve_task(self, tenant: Tenant, called: str) -> str:
-        """Return the qualified name of the task that a tenant calls by a name.
+        """Return the qualified name of the task that a tenant calls by a name, or `too-many-tasks`.
 
         Raises HttpError if the tenant may not call it, and BadRequest if the qualified name is too long.
         """
+        task = self._qualify(tenant, called)
+        return task if self._task_limit.admits(task, tenant.name) else tenant.qualified_name(OVERFLOW_TASK)
+
+    def _is_known(self, task: str) -> bool:
+        rules, critical = self._rules.current(), self._settings.critical_tasks
+        names = (task, rules.unqualified_name(task))
+        return any(name in rules.tasks or name in critical for name in names) or self._has_student(task)
+
+    def _qualify(self, tenant: Tenant, called: str) -> str:
         if not self._owners.value:
             self.check_task_allowed(tenant, called)
             return called

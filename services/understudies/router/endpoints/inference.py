@@ -30,6 +30,7 @@ from understudies.router.endpoints.responses import (
     send_response,
     start_stream,
 )
+from understudies.router.endpoints.task_limit import is_overflow
 from understudies.router.metrics import RouterMetrics
 from understudies.router.serving.call_lifecycle import cancellation_error
 from understudies.router.serving.call_service import CallService
@@ -123,7 +124,7 @@ class InferenceEndpoint:
             traceparent=self._trace.begin(call_id, context.traceparent),
             tenant=context.principal.tenant.name,
             model=model,
-            critical=critical,
+            critical=critical or is_overflow(task),
             stored=read.stored,
             api=dialect.api,
             stream=read.stream,

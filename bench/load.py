@@ -277,6 +277,7 @@ class Load:
             "rss_mb_at_a_sixth": _rounded(first.rss_mb, 0),
             "rss_mb_at_the_end": _rounded(last.rss_mb, 0),
             "growth": _rounded(growth, 3),
+            "rss_mb_by_tenth": _by_tenth(self.samples),
             "lag_max": {name: max(sample.lag[name] for sample in self.samples) for name in READERS},
             "lag_mean_by_third": _by_third(self.samples),
             "stored_bytes_an_event": round(self.stored_bytes),
@@ -302,6 +303,12 @@ def _by_third(samples: Sequence[Sample]) -> dict[str, list[int]]:
         name: [round(sum(sample.lag[name] for sample in part) / max(1, len(part))) for part in parts]
         for name in READERS
     }
+
+
+def _by_tenth(samples: Sequence[Sample]) -> dict[str, list[int]]:
+    """Return the memory of each service in MB at ten moments, by which what levels off differs from what grows."""
+    moments = [samples[min(len(samples) - 1, len(samples) * tenth // 10)] for tenth in range(1, 11)]
+    return {name: [round(one.rss_mb.get(name, 0)) for one in moments] for name in SERVICES}
 
 
 @contextlib.asynccontextmanager

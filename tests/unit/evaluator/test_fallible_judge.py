@@ -91,22 +91,26 @@ async def test_people_see_the_answers_on_which_a_judge_that_errs_agrees(files: O
     assert {verdict.student_answer for verdict in verdicts} == {None}
 
 
-async def test_a_failed_or_late_judgement_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_judgement_and_one_not_begun_in_time_are_no_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was begun is waited for: an answer that is slow to judge, such as endless code, must not go uncounted."""
+
     def similarity(one: str, other: str) -> float:
         if "broken" in other:
             raise JudgeUnavailableError("the endpoint is away")
-        if "late" in other:
-            wait.wait(5)
+        if "slow" in other:
+            wait.wait(30)
+            return 0.0
         return 1.0
 
     wait = threading.Event()
     monkeypatch.setattr(BACKENDS, "similarity", similarity)
-    said = [Message(role="assistant", content=text) for text in ("teacher", "fine", "broken", "late")]
+    monkeypatch.setattr("understudies.evaluator.judging._CONCURRENCY", 2)
+    texts = ("teacher", "fine", "broken", "slow 1", "slow 2", "late")
+    said = [Message(role="assistant", content=text) for text in texts]
     pairs = [AnswerPair(said[0], one) for one in said[1:]]
+    asyncio.get_running_loop().call_later(1.0, wait.set)
     judged = await judge_pairs(parse_judge("semantic"), pairs, 0.3)
-    wait.set()
-    assert [one and one.agreed for one in judged] == [True, None, None]
-    await asyncio.sleep(0)
+    assert [one and one.agreed for one in judged] == [True, None, False, False, None]
 
 
 @pytest.mark.parametrize(("model", "is_teacher"), [("own", False), (None, True)])

@@ -54,7 +54,7 @@ def run_tests(spec: str, code: str) -> str | None:
     limits = {"RLIMIT_CPU": cpu_s, "RLIMIT_AS": _MEMORY_BYTES, "RLIMIT_FSIZE": _OUTPUT_BYTES, "RLIMIT_CORE": 0}
     job = json.dumps({"code": code, "tests": settings["tests"], "secret": secret, "limits": limits})
     with (
-        tempfile.TemporaryDirectory(prefix="understudies-code-") as folder,
+        tempfile.TemporaryDirectory(prefix="understudies-code-", ignore_cleanup_errors=True) as folder,
         tempfile.TemporaryFile() as output,
         tempfile.TemporaryFile() as errors,
     ):

@@ -228,6 +228,16 @@ async def test_what_is_missing_is_named(
     assert why in outcome.reason
 
 
+async def test_tasks_of_tenants_share_no_folder(model: Model, tmp_path: Path) -> None:
+    """The prompt in a folder is where a search begins: that of one tenant must not begin another's."""
+    folder = tmp_path / "prompts"
+    for task in ("acme:triage", "acme_triage", "acme/triage", "..", ".triage"):
+        data = lesson(intents(200), tmp_path / task)
+        await train(replace(data, dataset=Dataset(task, data.dataset.examples)), folder=folder, max_calls=60)
+    assert len({path.resolve() for path in folder.glob("*/prompt.md")}) == 5
+    assert not (tmp_path / "prompt.md").exists()
+
+
 async def test_a_judge_that_asks_a_model_judges_prompts_too(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

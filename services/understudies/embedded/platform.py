@@ -152,7 +152,9 @@ class Platform:
             self.has_abandoned_work = True
         bus = self._observer_bus
         if runner.service is self.observer and self.config.keeps_state and isinstance(bus, MemoryBus):
-            await keep_unstored_calls(bus, self.config.folder / "spool")
+            limit = self.config.rules_source.current().router.spool_max_bytes
+            limit = self.config.router.spool_bytes if limit is None else limit
+            await keep_unstored_calls(bus, self.config.folder / "spool", limit)
 
     def _connect(self, service: str, settings: BusSettings | None = None, tracer: Tracer | None = None) -> Bus:
         settings, in_flight = settings or self.settings, self.config.in_flight

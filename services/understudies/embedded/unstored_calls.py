@@ -11,16 +11,16 @@ from understudies.runtime.bus.messages import BusMessage
 _log = logging.getLogger(__name__)
 
 
-async def keep_unstored_calls(bus: MemoryBus, spool: Path) -> None:
+async def keep_unstored_calls(bus: MemoryBus, spool: Path, limit_bytes: int) -> None:
     """Write the calls that the observer's bus still holds to the router's spool, which the next start delivers.
 
-    Decisions come back from the snapshots of those who made them. Where the disk fails the calls are lost, and counted
-    in the log.
+    Decisions come back from the snapshots of those who made them. Where the disk fails or `limit_bytes` are used up the
+    calls are lost, and counted in the log.
     """
     calls = [one for one in bus.unhandled if one.topic == INVOCATIONS.name]
     if not calls:
         return
-    disk, kept = AsyncSpool(spool), 0
+    disk, kept = AsyncSpool(spool, limit_bytes=limit_bytes), 0
     try:
         kept = await disk.append([BusMessage(one.topic, one.value, one.key, one.headers) for one in calls])
         await disk.close()

@@ -33,14 +33,14 @@ _THREADS: Final = 8
 _MAX_BYTES: Final = 256 * 1024 * 1024
 
 
-class MarkedPair(BaseModel):
+class MarkedPair(BaseModel, frozen=True):
     """Two answers to one request, and whether a person sees them as agreeing.
 
     `judge` and `agreed` are the judge by which the console showed the pair, and what it said; `verdict` tells calls
     with the same answers apart. Pairs without them count as drawn at random by whoever marked them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(extra="ignore")
 
     teacher: str
     student: str

@@ -19,6 +19,7 @@ from understudies.budget.app import create_app as create_budget
 from understudies.datasets.object_store import ObjectStore
 from understudies.embedded.config import PlatformConfig
 from understudies.embedded.handlers import metrics_handler, operation_handlers, publish_decision, receiver_handlers
+from understudies.embedded.unstored_calls import keep_unstored_calls
 from understudies.evaluator.app import EvaluatorApp
 from understudies.evaluator.app import create_app as create_evaluator
 from understudies.events import Event, Topic
@@ -75,6 +76,7 @@ class Platform:
     budget: BudgetApp
     status: StatusReader
     store: Store
+    _observer_bus: Bus
 
     def __init__(self, config: PlatformConfig) -> None:
         self.config = config
@@ -148,6 +150,11 @@ class Platform:
             await runner.wait_caught_up()
         if not await runner.stop():
             self.has_abandoned_work = True
+        bus = self._observer_bus
+        if runner.service is self.observer and self.config.keeps_state and isinstance(bus, MemoryBus):
+            limit = self.config.rules_source.current().router.spool_max_bytes
+            limit = self.config.router.spool_bytes if limit is None else limit
+            await keep_unstored_calls(bus, self.config.folder / "spool", limit)
 
     def _connect(self, service: str, settings: BusSettings | None = None, tracer: Tracer | None = None) -> Bus:
         settings, in_flight = settings or self.settings, self.config.in_flight
@@ -176,6 +183,7 @@ class Platform:
         # Every router needs the whole routing table, so each one reads all partitions.
         own = {"router": self.settings.model_copy(update={"group_prefix": None})}
         bus = {name: self._connect(name, own.get(name), self._create_tracer(name)) for name in SERVICES}
+        self._observer_bus = bus["observer"]
         self.observer = create_observer(
             plan.observer,
             bus=bus["observer"],

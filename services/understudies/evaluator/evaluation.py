@@ -178,6 +178,8 @@ class Evaluation(SavedState):
         for (((call, teacher_answer), call_input, sampled), answer), judgement in zip(
             answered_pairs, judgements, strict=True
         ):
+            if sampled:
+                trial.count_verdict(call.at, given=judgement is not None)
             if judgement is None:
                 continue
             kind = answer_class(teacher_answer, trial.judge)

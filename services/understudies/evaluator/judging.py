@@ -25,29 +25,34 @@ class AnswerPair(NamedTuple):
 
 
 async def judge_pairs(judge: Judge, pairs: Sequence[AnswerPair], wait_s: float) -> list[Judgement | None]:
-    """Return one judgement for each pair; None where the judge failed, or had not answered after `wait_s` seconds.
+    """Return one judgement for each pair; None where the judge failed, or had not begun after `wait_s` seconds.
 
-    A missing judgement is neither an agreement nor a disagreement. A judge that only computes is not waited for.
+    A missing judgement is neither an agreement nor a disagreement, so it must not depend on the answer: a pair that was
+    begun is waited for until the judge's own limits end it. Code that never ends would be no evidence otherwise. A
+    judge that only computes is not waited for.
     """
     if not is_slow(judge):
         return [_judge(judge, pair) for pair in pairs]
     permits = asyncio.Semaphore(_CONCURRENCY)
+    begun: set[int] = set()
 
-    async def judge_in_thread(pair: AnswerPair) -> Judgement | None:
+    async def judge_in_thread(number: int, pair: AnswerPair) -> Judgement | None:
         async with permits:
+            begun.add(number)
             return await asyncio.to_thread(_judge, judge, pair)
 
-    tasks = [asyncio.create_task(judge_in_thread(pair)) for pair in pairs]
+    tasks = [asyncio.create_task(judge_in_thread(number, pair)) for number, pair in enumerate(pairs)]
     if not tasks:
         return []
-    _, late = await asyncio.wait(tasks, timeout=wait_s)
+    await asyncio.wait(tasks, timeout=wait_s)
+    late = {task for number, task in enumerate(tasks) if number not in begun}
     for task in late:
         task.cancel()
     if late and _log_throttle():
         _log.warning(
             "the judge %s gave no verdict on %d of %d calls within %g s", judge.name, len(late), len(tasks), wait_s
         )
-    return [None if task in late else task.result() for task in tasks]
+    return [None if task in late else await task for task in tasks]
 
 
 def _judge(judge: Judge, pair: AnswerPair) -> Judgement | None:

@@ -28,6 +28,6 @@ class EvaluatorSettings(BaseSettings):
     judge_wait_s: float = Field(
         default=20.0,
         gt=0,
-        description="longest wait for a judge that asks a model or runs code, per batch of a task's calls; "
-        "a later judgement is none",
+        description="time after which a judge that asks a model or runs code begins no more of a batch of a task's "
+        "calls; those have no judgement",
     )

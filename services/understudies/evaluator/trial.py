@@ -1,8 +1,9 @@
 """The trial of a student: its two gates, what is withheld, and once it serves its drift detectors."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 from understudies.datasets.inputs import Input
@@ -22,7 +23,8 @@ from understudies.evaluator.trial_result import TrialResult, joint_result
 from understudies.evaluator.withholding import FailingClasses, Withholding
 from understudies.events import Promotion, ProvenLevels, Request
 from understudies.judges.base import Judge
-from understudies.judges.fallible import demanded_agreement, split_alpha
+from understudies.judges.fallible import demanded_agreement, judge_materials, split_alpha
+from understudies.judges.materials import keep_material
 from understudies.judges.registry import parse_judge
 from understudies.persistence.fields import As, Seconds
 from understudies.persistence.saved_state import Key, SavedState
@@ -33,8 +35,11 @@ from understudies.stats.levels import AgreementLevels
 from understudies.stats.selective import SelectiveGate
 from understudies.stats.subgroups import SubgroupMonitor
 
+_log = logging.getLogger(__name__)
 _MIN_SHARE: Final = 0.01
 """Below this share of the calls serving is not worthwhile, and the student is rejected."""
+_MOST_WITHOUT_VERDICT: Final = 0.05
+"""Share of a day's sampled calls without a verdict from which the day is no evidence of calls."""
 _SUBGROUP_TOLERANCE: Final = 0.05
 """How far below the required agreement a subgroup of calls may agree."""
 
@@ -53,6 +58,8 @@ class Trial(SavedState):
 
     promotion: Annotated[Promotion, Key("story")]
     judge: Annotated[Judge, As(str, read=parse_judge, write=_judge_name)]
+    _materials: Annotated[tuple[str, ...], Key("judge_materials", default=tuple)]
+    """What the judge needs beside its name: rules that change meanwhile leave this trial its own."""
     p0: float
     """The agreement by the judge that the gates demand: the promised one, and the judge's error on top."""
     judge_error: Annotated[float | None, Key(default=float)]
@@ -78,6 +85,10 @@ class Trial(SavedState):
     _reference_share: Annotated[float | None, Key("usual_share", default=lambda: None)]
     _reference_sureness: Annotated[float | None, Key("usual_sureness", default=lambda: None)]
     _restriction_unannounced: Annotated[bool, Key("hold_untold", default=bool)]
+    _asked: Annotated[dict[str, int], Key("asked", default=dict)]
+    """The sampled calls since the last look that the judge was asked of, by hour (UTC)."""
+    _unjudged: Annotated[dict[str, int], Key("unjudged", default=dict)]
+    """Those of which it gave no verdict."""
     _next_look_at: Annotated[datetime, Key("next_mark")]
     _last_look: Annotated[TrialResult | None, Key("proven")]
 
@@ -102,6 +113,7 @@ class Trial(SavedState):
     ) -> None:
         self.promotion = promotion
         self.judge = judge
+        self._materials = judge_materials(judge)
         demanded = demanded_agreement(judge, p0, settings.alpha)
         self.alpha = settings.alpha
         self.judge_error = None if demanded is None else demanded - p0
@@ -140,6 +152,7 @@ class Trial(SavedState):
         self._reference_share = None
         self._reference_sureness = None
         self._restriction_unannounced = False
+        self._asked, self._unjudged = {}, {}
         self._next_look_at = promotion.at + DAY
         self._needs_decision = False
         self._last_look = None
@@ -227,6 +240,29 @@ class Trial(SavedState):
             self.call_gate.add(call_input, observation, text)
         return is_first
 
+    def count_verdict(self, at: datetime, *, given: bool) -> None:
+        """Count a sampled call that the judge was asked of."""
+        hour = _format_hour(at)
+        self._asked[hour] = self._asked.get(hour, 0) + 1
+        if not given:
+            self._unjudged[hour] = self._unjudged.get(hour, 0) + 1
+
+    def _discard_unjudged_day(self, until: datetime) -> None:
+        """Leave out the calls since the last look of which many have no verdict.
+
+        A judge that is away, or whose budget is spent, at some hours would let the others speak for the whole day.
+        """
+        asked, missing = _pop_until(self._asked, until), _pop_until(self._unjudged, until)
+        if missing > _MOST_WITHOUT_VERDICT * asked:
+            _log.warning(
+                "the judge %s gave no verdict on %d of %d calls of a day, which proves nothing of student %s",
+                self.judge.name,
+                missing,
+                asked,
+                self.student,
+            )
+            self.call_gate.discard(until)
+
     def add_class_verdict(self, call_input: Input, observation: Observation) -> None:
         """Add a verdict on a biased call, as evidence for the class of its answer only."""
         self.withholding.add(call_input, observation)
@@ -262,6 +298,7 @@ class Trial(SavedState):
         if self.is_due(now) and not behind:
             self._next_look_at += DAY * ((now - self._next_look_at) // DAY + 1)
             until = self._next_look_at - DAY
+            self._discard_unjudged_day(until)
             self.place_bets(until)
             if self.input_gate.has_span(self._min_span):
                 self.input_gate.gate.mark()
@@ -484,6 +521,8 @@ class Trial(SavedState):
         return migrate_trial(state, cls)
 
     def _on_restored(self) -> None:
+        for text in self._materials:
+            keep_material(text)
         self.input_gate.attach(self.shape, self.student)
         self.call_gate.attach(self.shape, self.student)
         self.withholding.attach(self.expected_coverage)
@@ -492,3 +531,13 @@ class Trial(SavedState):
 
 def _with_near_copy_group(observation: Observation, copies: str) -> Observation:
     return replace(observation, copies=copies)
+
+
+def _format_hour(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H")
+
+
+def _pop_until(counts: dict[str, int], until: datetime) -> int:
+    """Remove the hours that had begun by then, and return their sum."""
+    last = _format_hour(until)
+    return sum(counts.pop(hour) for hour in [*counts] if hour <= last)

@@ -19,13 +19,18 @@ def install_judge_backends() -> None:
 
 
 def _similarity(one: str, other: str) -> float:
+    """Return the cosine of two texts; of texts longer than the encoder reads, that of the parts that differ most."""
     from understudies.students.encoder.sentence_encoder import sentence_encoder
 
+    # Of a text from a model: the encoder takes no half of a surrogate pair.
+    texts = [text.encode("utf-8", "replace").decode() for text in (one, other)]
     try:
-        left, right = sentence_encoder().vectors([one, other])
+        encoder = sentence_encoder()
+        parts = max(encoder.count_parts(text) for text in texts)
+        left, right = (encoder.vectors(encoder.split(text, parts)) for text in texts)
     except ArtifactError as error:
         raise JudgeUnavailableError(str(error)) from error
-    return float(left @ right)
+    return float((left * right).sum(1).min())
 
 
 def _run_tests(spec: str, code: str) -> str | None:

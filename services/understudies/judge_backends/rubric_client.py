@@ -24,7 +24,6 @@ from understudies.students.endpoint.settings import EndpointSettings
 T = TypeVar("T")
 
 _MAX_REMEMBERED: Final = 20_000
-_MAX_CHARACTERS: Final = 20_000
 _VERDICT: Final = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
 _INSTRUCTION: Final = (
     "You compare two answers to the same request. They agree if they fulfil this rule:\n{rubric}\n"
@@ -50,8 +49,8 @@ class RubricClient:
     def __call__(self, spec: str, teacher: str, student: str) -> RubricAnswer:
         """Ask about two texts.
 
-        Raises JudgeUnavailableError for a failed request, an unknown table or endpoint, a spent budget, answers that
-        are too long, and in a thread with a running event loop, which it would block.
+        Raises JudgeUnavailableError for a failed request, an unknown table or endpoint, a spent budget, and in a thread
+        with a running event loop, which it would block.
         """
         key = spec, teacher, student
         with self._lock:
@@ -59,8 +58,6 @@ class RubricClient:
                 return RubricAnswer(known.in_order, known.reversed)
         if _is_in_event_loop():
             raise JudgeUnavailableError("a model is only asked to judge in the background")
-        if max(len(teacher), len(student)) > _MAX_CHARACTERS:
-            raise JudgeUnavailableError(f"an answer of more than {_MAX_CHARACTERS} characters is not sent to a model")
         self._check_budget()
         answer = _run(self._ask_both(spec, teacher, student))
         with self._lock:

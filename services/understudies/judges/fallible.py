@@ -6,7 +6,7 @@ from understudies.judges.base import Judge
 from understudies.judges.code import CodeJudge
 from understudies.judges.human_marks import HumanMarks
 from understudies.judges.json_value import JsonJudge
-from understudies.judges.materials import JudgeUnavailableError
+from understudies.judges.materials import JudgeUnavailableError, read_material
 from understudies.judges.rubric import RubricJudge
 from understudies.judges.semantic import SemanticJudge
 from understudies.judges.sql import SqlJudge
@@ -59,6 +59,16 @@ def marks_needed(p0: float, alpha: float) -> int:
         else:
             low = middle + 1
     return low
+
+
+def judge_materials(judge: Judge) -> tuple[str, ...]:
+    """Return the texts that a judge needs beside its name, as far as this process has them."""
+    if not isinstance(judge, CodeJudge | RubricJudge | SqlJudge) or not judge.spec:
+        return ()
+    try:
+        return (read_material(judge.spec),)
+    except JudgeUnavailableError:
+        return ()
 
 
 def is_slow(judge: Judge) -> bool:

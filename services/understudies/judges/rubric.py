@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import Final
 
 from understudies.events import Message
 from understudies.judges.backends import ask_rubric
@@ -10,12 +11,17 @@ from understudies.judges.exact import compare_texts, tool_use_mismatch
 from understudies.judges.human_marks import NO_MARKS, HumanMarks
 from understudies.judges.materials import JudgeUnavailableError, read_material
 
+MAX_CHARACTERS: Final = 20_000
+"""Longest answer that is sent to a model."""
+
 
 @dataclass(frozen=True, slots=True)
 class RubricJudge:
     """Judge that agrees if a model finds that two answers agree by a rubric, whichever of them comes first.
 
-    Where its two replies differ, or one names no verdict, the answers disagree. A failed request is no verdict at all.
+    Where its two replies differ, or one names no verdict, the answers disagree. So do differing ones that are too long
+    to be sent: were they no verdict, a student that never stops would be judged by its other answers alone. A failed
+    request is no verdict at all.
     """
 
     table: str
@@ -48,6 +54,8 @@ class RubricJudge:
             return AGREEMENT
         if not teacher.text.strip() or not student.text.strip():
             return Judgement(0.0, False, "one of the two is empty")
+        if max(len(teacher.text), len(student.text)) > MAX_CHARACTERS:
+            return Judgement(0.0, False, f"they differ, and one has more than {MAX_CHARACTERS} characters")
         answer = ask_rubric(self.spec, teacher.text, student.text)
         if answer.in_order and answer.reversed:
             return Judgement(1.0, True, cost_usd=answer.cost_usd)

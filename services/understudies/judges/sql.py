@@ -28,7 +28,7 @@ class SqlJudge:
     """Judge that agrees if the statements are the same but for formatting, case, comments and the order of conditions.
 
     With `spec`, the digest of a dialect and a sample database, queries that return the same rows there agree as well,
-    unless they return none. That is what the rule defines as agreement; it does not prove queries equivalent.
+    unless they find nothing there. That is what the rule defines as agreement; it does not prove queries equivalent.
     """
 
     dialect: str = ""
@@ -102,11 +102,16 @@ def _compare_rows(database: SampleDatabase, teacher: _Statements, student: _Stat
         given = database.rows(student.query)
     except QueryFailedError as error:
         return disagreement(f"the student's query fails in the database: {abbreviate(str(error))}")
-    if not expected and not given:
-        return disagreement("they differ, and return no row in the database, so nothing shows that they agree")
+    if _is_void(expected) and _is_void(given):
+        return disagreement("they differ, and find nothing in the database, so nothing shows that they agree")
     if is_same_result(expected, given, ordered=ordered):
         return AGREEMENT
     return disagreement(f"the teacher's query returns {_describe(expected)}, the student's {_describe(given)}")
+
+
+def _is_void(rows: Sequence[Sequence[Any]]) -> bool:
+    """Return whether a query found nothing: no row, or one of NULL and 0 alone, as of a sum or count of no rows."""
+    return not rows or (len(rows) == 1 and not any(rows[0]))
 
 
 def _describe(rows: Sequence[Sequence[Any]]) -> str:
@@ -152,11 +157,30 @@ def _normalize(text: str, dialect: str) -> _Statements | None:
         if not trees or any(_is_no_statement(tree) for tree in trees):
             return None
         trees = [_sort_conditions(normalize_identifiers(tree, dialect=dialect or None)) for tree in trees]
-        normal = "; ".join(tree.sql(dialect=dialect or None, comments=False) for tree in trees)
+        normal = "; ".join(_write(tree, dialect) for tree in trees)
         is_query = len(trees) == 1 and isinstance(trees[0], sqlglot.exp.Query)
-        query = trees[0].sql(dialect="sqlite", comments=False) if is_query else None
+        query = _write_for_sqlite(trees[0]) if is_query else None
         return _Statements(normal, query, is_query and trees[0].args.get("order") is not None)
     except (sqlglot.errors.SqlglotError, RecursionError):
+        return None
+
+
+def _write(tree: Any, dialect: str) -> str:
+    """Write a statement; raises an error of sqlglot for a clause that a dialect lacks, which it would leave out."""
+    level = _sqlglot().ErrorLevel.RAISE
+    text: str = tree.sql(dialect=dialect or None, comments=False, unsupported_level=level)
+    return text
+
+
+def _write_for_sqlite(tree: Any) -> str | None:
+    """Return a query in SQLite's dialect; None if that lacks a clause of it."""
+    # Of a limit, percent and ties are left out without an error.
+    options = tree.find_all(_sqlglot().exp.LimitOptions)
+    if any(one.args.get("percent") or one.args.get("with_ties") for one in options):
+        return None
+    try:
+        return _write(tree, "sqlite")
+    except _sqlglot().errors.UnsupportedError:
         return None
 
 
@@ -175,7 +199,11 @@ def _sort_conditions(tree: Any) -> Any:
 
 
 def _sorted_node(node: Any, exp: Any) -> Any:
-    if isinstance(node, exp.EQ) and node.left.sql() > node.right.sql():
+    # In `SET a = b`, and for an argument by name, the sides are no alternatives.
+    is_condition = node.parent is None or isinstance(
+        node.parent, exp.Where | exp.Having | exp.Qualify | exp.Join | exp.And | exp.Or | exp.Paren | exp.Not
+    )
+    if isinstance(node, exp.EQ) and is_condition and node.left.sql() > node.right.sql():
         return exp.EQ(this=node.right.copy(), expression=node.left.copy())
     if isinstance(node, exp.And | exp.Or) and not isinstance(node.parent, type(node)):
         parts = sorted((_sort_conditions(part.copy()) for part in node.flatten()), key=lambda part: part.sql())

@@ -10,6 +10,10 @@ _STEPS: Final = 10_000
 _MAX_CHECKS: Final = 3_000
 """Checks after which a query is stopped: counted in instructions, not seconds, the verdict is the same every time."""
 _MAX_BYTES: Final = 1_000_000
+"""Longest value of the database."""
+_MAX_VALUE_BYTES: Final = 100_000
+"""Longest value that a query may make: the time for it is not counted in instructions."""
+_MAX_RESULT_BYTES: Final = 8_000_000
 _DENIED_FUNCTIONS: Final = frozenset({"load_extension", "random", "randomblob", "readfile", "writefile", "edit"})
 _ALLOWED_ACTIONS: Final = frozenset(
     {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
@@ -48,19 +52,30 @@ class SampleDatabase:
         try:
             connection.deserialize(self._content)
             connection.execute("PRAGMA query_only = ON")
-            _limit(connection)
+            _limit(connection, _MAX_VALUE_BYTES)
             connection.set_authorizer(_authorize_query)
-            rows: list[Row] = connection.execute(query).fetchmany(MAX_ROWS + 1)
+            rows = _fetch(connection.execute(query))
         except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError, MemoryError) as error:
             raise QueryFailedError(str(error)) from error
         finally:
             connection.close()
-        if len(rows) > MAX_ROWS:
-            raise QueryFailedError(f"returns more than {MAX_ROWS} rows")
         return rows
 
 
-def _limit(connection: sqlite3.Connection) -> None:
+def _fetch(cursor: sqlite3.Cursor) -> list[Row]:
+    rows: list[Row] = []
+    size = 0
+    for row in cursor:
+        rows.append(row)
+        size += sum(len(value) if isinstance(value, str | bytes) else 8 for value in row)
+        if len(rows) > MAX_ROWS:
+            raise QueryFailedError(f"returns more than {MAX_ROWS} rows")
+        if size > _MAX_RESULT_BYTES:
+            raise QueryFailedError(f"returns more than {_MAX_RESULT_BYTES} bytes")
+    return rows
+
+
+def _limit(connection: sqlite3.Connection, max_bytes: int = _MAX_BYTES) -> None:
     checks = 0
 
     def check() -> int:
@@ -69,7 +84,7 @@ def _limit(connection: sqlite3.Connection) -> None:
         return int(checks > _MAX_CHECKS)
 
     connection.set_progress_handler(check, _STEPS)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_BYTES)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max_bytes)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
 
 

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -41,11 +41,14 @@ from understudies.trainer.selection import StudentCandidate, error_text, select_
 from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.trainers import TRAINERS, StudentTrainer, TrainedStudent, TrainingData
 from understudies.trainer.training import FinishedTraining, acceptance_reason, training_evidence
+from understudies.trainer.validation import NoVerdicts
 
 _STAGES_BEFORE_TRAINING = frozenset({"authorised", "collected"})
 
 _ALPHA: Final = 0.05
 """The confidence to which a judge's error is bounded, when a student is chosen; the gate has its own."""
+_WITHOUT_VERDICTS: Final = timedelta(hours=1)
+"""How long a training waits whose judge gave no verdicts: what was asked of an endpoint is asked, and paid, again."""
 _log = logging.getLogger(__name__)
 
 
@@ -87,6 +90,7 @@ class TrainerApp(SavedState):
         self._done = {}
         self._pending = {}
         self._finished: dict[str, FinishedTraining] = {}
+        self._not_before: dict[str, datetime] = {}
         self.progress: dict[str, str] = {}
         """How far the trainings have come that take long, by student."""
         self._outbox = Outbox(bus)
@@ -116,14 +120,19 @@ class TrainerApp(SavedState):
     async def _train_pending(self) -> None:
         for student, promotion in list(self._pending.items()):
             if student not in self._done:
+                if self._not_before.get(student, self._clock.now()) > self._clock.now():
+                    continue
                 try:
                     self._outbox.add([await self._outcome(promotion)])
                 except RetryLater as error:
+                    if isinstance(error, NoVerdicts):
+                        self._not_before[student] = self._clock.now() + _WITHOUT_VERDICTS
                     self._log_deferral(error)
                     continue
                 self._done[student] = None
             del self._pending[student]
             self._finished.pop(student, None)
+            self._not_before.pop(student, None)
             await self._outbox.flush()
         # Kept until it is published, so that an unavailable broker does not cost a second training.
         await self._outbox.flush()

@@ -11,9 +11,11 @@ from typing import Final
 from pydantic import JsonValue
 
 from understudies.datasets.dataset import Example
-from understudies.events import Request
+from understudies.events import Message, Request
 from understudies.judges.base import Judge
 from understudies.judges.fallible import is_slow
+from understudies.judges.materials import JudgeUnavailableError
+from understudies.runtime.errors import RetryLater
 from understudies.stats.bounds import clopper_pearson_upper
 from understudies.stats.coverage import coverage_thresholds, ideal_coverage
 from understudies.students.base import Answer, Student, StudentError, close_student, student_cost
@@ -22,6 +24,13 @@ _COVERAGE_STEPS = tuple(tenth / 10 for tenth in range(1, 11))
 _BATCH_SIZE = 32
 _JUDGED_AT_ONCE: Final = 8
 """Answers that a judge that takes long compares at once."""
+
+
+_MOST_WITHOUT_VERDICT: Final = 0.1
+
+
+class NoVerdicts(RetryLater):
+    """Report a judge that gave no verdict on too many answers, as while its model is away or its budget is spent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +117,42 @@ class Validation:
 def judge_student(student: Student, examples: Sequence[Example], judge: Judge) -> tuple[ValidationCall, ...]:
     """Ask the student about each example; no answer counts as a disagreement with confidence 0.
 
-    Call it in a thread without an event loop. Raises StudentError if the student answers none of the first requests,
-    and JudgeUnavailableError if the judge fails.
+    A few answers without a verdict count as disagreements. Call it in a thread without an event loop. Raises
+    StudentError if the student answers none of the first requests, and NoVerdicts if the judge fails on more than a
+    few answers.
     """
     answers = asyncio.run(_ask_and_close(student, [example.request for example in examples]))
+    pairs = [(example.answer, answer.message) for example, answer in zip(examples, answers, strict=True) if answer]
+    verdicts = iter(judge_answers(judge, pairs))
+    return tuple(
+        ValidationCall(0.0, False)
+        if answer is None
+        else ValidationCall(answer.confidence, next(verdicts), student_cost(student, answer.usage))
+        for answer in answers
+    )
 
-    def judge_one(example: Example, answer: Answer | None) -> ValidationCall:
-        if answer is None:
-            return ValidationCall(0.0, False)
-        agreed = judge.judge(example.answer, answer.message).agreed
-        return ValidationCall(answer.confidence, agreed, student_cost(student, answer.usage))
 
-    if not is_slow(judge):
-        return tuple(map(judge_one, examples, answers))
-    with ThreadPoolExecutor(_JUDGED_AT_ONCE) as threads:
-        return tuple(threads.map(judge_one, examples, answers))
+def judge_answers(judge: Judge, pairs: Sequence[tuple[Message, Message]]) -> list[bool]:
+    """Return for each pair of answers whether they agree; a few without a verdict do not.
+
+    Call it in a thread without an event loop. Raises NoVerdicts if the judge fails on more than a few.
+    """
+
+    def judge_one(pair: tuple[Message, Message]) -> bool | JudgeUnavailableError:
+        try:
+            return judge.judge(*pair).agreed
+        except JudgeUnavailableError as error:
+            return error
+
+    if is_slow(judge):
+        with ThreadPoolExecutor(_JUDGED_AT_ONCE) as threads:
+            found = list(threads.map(judge_one, pairs))
+    else:
+        found = list(map(judge_one, pairs))
+    failed = [one for one in found if isinstance(one, JudgeUnavailableError)]
+    if len(failed) > _MOST_WITHOUT_VERDICT * len(found):
+        raise NoVerdicts(f"no verdict on {len(failed)} of {len(found)} answers: {failed[0]}") from failed[0]
+    return [one is True for one in found]
 
 
 async def _ask_and_close(student: Student, requests: Sequence[Request]) -> list[Answer | None]:

@@ -185,3 +185,28 @@ async def test_health_is_told_of_the_five_services_alone(tmp_path: Path) -> None
     async with Platform(plan(tmp_path, keeps_state=False, extra_services=(EventCollector(),))) as platform:
         health = await platform.fetch_health()
     assert {one.name for one in health} == {"observer", "evaluator", "trainer", "budget", "router"}
+
+
+async def test_calls_that_a_store_did_not_take_before_a_stop_are_stored_after_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(table: str, rows: Any) -> None:
+        raise RetryLater("the store is away")
+
+    own = plan(tmp_path, bus_in_memory=True, in_flight=None, router=RouterSettings(port=None, self_agreement_rate=0))
+    async with Platform(own) as platform:
+        monkeypatch.setattr(platform.store, "insert", fail)
+        for number in range(5):
+            await platform.router.call_service.serve(make_call(number))
+        await platform.router.recorder.flush()
+    monkeypatch.undo()
+    assert await stored(tmp_path, "SELECT id FROM invocations") == []
+    async with Platform(own) as platform:
+        await platform.router.recorder.flush()
+        async with asyncio.timeout(30):
+            while len(await platform.store.query("SELECT id FROM invocations")) < 5:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.05)
+    rows = await stored(tmp_path, "SELECT id FROM invocations ORDER BY id")
+    assert [row["id"] for row in rows] == [f"call-{number}" for number in range(5)]
+    async with Platform(own) as platform:
+        assert platform.budget.task_state("triage").ledger.calls == 5

@@ -2,18 +2,22 @@
 
 import asyncio
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.datasets import TASK
-from tests.support.trials import EvaluatorHarness, ScriptedStudent, dataset, events_of_type, traffic
+from tests.support.trials import TRAINED, EvaluatorHarness, ScriptedStudent, dataset, events_of_type, traffic
 
 from understudies.datasets.object_store import ObjectStore
 from understudies.evaluator.judging import AnswerPair, judge_pairs
 from understudies.evaluator.trial import Trial
 from understudies.events import Event, GateDecision, Message, Verdict
+from understudies.judges import materials
 from understudies.judges.backends import BACKENDS
+from understudies.judges.base import AGREEMENT, Judgement
+from understudies.judges.code import CodeJudge
 from understudies.judges.materials import JudgeUnavailableError
 from understudies.judges.registry import parse_judge
 from understudies.runtime.rules.rules import Rules
@@ -91,22 +95,59 @@ async def test_people_see_the_answers_on_which_a_judge_that_errs_agrees(files: O
     assert {verdict.student_answer for verdict in verdicts} == {None}
 
 
-async def test_a_failed_or_late_judgement_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_judgement_and_one_not_begun_in_time_are_no_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was begun is waited for: an answer that is slow to judge, such as endless code, must not go uncounted."""
+
     def similarity(one: str, other: str) -> float:
         if "broken" in other:
             raise JudgeUnavailableError("the endpoint is away")
-        if "late" in other:
-            wait.wait(5)
+        if "slow" in other:
+            wait.wait(30)
+            return 0.0
         return 1.0
 
     wait = threading.Event()
     monkeypatch.setattr(BACKENDS, "similarity", similarity)
-    said = [Message(role="assistant", content=text) for text in ("teacher", "fine", "broken", "late")]
+    monkeypatch.setattr("understudies.evaluator.judging._CONCURRENCY", 2)
+    texts = ("teacher", "fine", "broken", "slow 1", "slow 2", "late")
+    said = [Message(role="assistant", content=text) for text in texts]
     pairs = [AnswerPair(said[0], one) for one in said[1:]]
+    asyncio.get_running_loop().call_later(1.0, wait.set)
     judged = await judge_pairs(parse_judge("semantic"), pairs, 0.3)
-    wait.set()
-    assert [one and one.agreed for one in judged] == [True, None, None]
-    await asyncio.sleep(0)
+    assert [one and one.agreed for one in judged] == [True, None, False, False, None]
+
+
+async def test_a_trial_keeps_the_table_of_its_judge_when_rules_change(
+    files: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it, nothing would watch a student that serves: its audits would have no verdicts."""
+    tests = {"kind": "code", "tests": "assert double(2) == 4"}
+    bench = await on_trial(files, "code[double]", double=tests)
+    state = bench.app.evaluation.trials[STUDENT].state()
+    with monkeypatch.context() as restarted:
+        restarted.setattr(materials, "_texts", {})
+        again = Trial.from_state(state)
+        assert isinstance(again.judge, CodeJudge)
+        assert "double(2)" in materials.read_material(again.judge.spec)
+
+
+async def test_hours_without_a_judge_let_the_others_prove_nothing_of_the_day(
+    files: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where its budget is spent by noon, day after day: the student fails in the afternoons."""
+    bench = await on_trial(files, "semantic[threshold:0.8;false:0;of:2000]")
+    half = timedelta(hours=12)
+
+    async def judge_some(pairs_of: Any, pairs: Any, wait_s: float) -> list[Judgement | None]:
+        return [AGREEMENT if is_morning else None for _ in pairs]
+
+    monkeypatch.setattr("understudies.evaluator.evaluation.judge_pairs", judge_some)
+    for call in traffic(0, 1200, hours=24 * 6):
+        is_morning = (call.at - TRAINED) % timedelta(days=1) < half
+        await bench.handle(call)
+    for day in range(1, 8):
+        assert events_of_type(GateDecision, await bench.look(day)) == []
+    assert bench.app.evaluation.trials[STUDENT].call_gate.tail_gate.n == 0
 
 
 @pytest.mark.parametrize(("model", "is_teacher"), [("own", False), (None, True)])

@@ -42,3 +42,8 @@ def test_code_that_fails_or_exceeds_a_limit_says_how(code: str, reason: str) -> 
 def test_tests_that_the_rules_lost_give_no_verdict() -> None:
     with pytest.raises(JudgeUnavailableError):
         run_tests("0000000000000000", "x = 1")
+
+
+def test_code_that_waits_for_ever_fails_within_the_judges_limit() -> None:
+    failure = run_tests(SPEC, "import time\ntime.sleep(600)\ndef double(x): return x * 2")
+    assert failure == "no end within 10 s"

@@ -6,7 +6,9 @@ import pytest
 from understudies.cli.judge import describe_measurement
 from understudies.judge_backends.install import install_judge_backends
 from understudies.judge_backends.measurement import MarkedPair, measure_judge, read_marks
+from understudies.judges.fallible import judge_error
 from understudies.judges.registry import parse_judge
+from understudies.judges.semantic import SemanticJudge
 from understudies.runtime.errors import ConfigurationError
 
 install_judge_backends()
@@ -57,6 +59,53 @@ def test_random_marks_leave_a_judge_that_proves_nothing() -> None:
     text = "\n".join(describe_measurement(measured, 0.95, 0.05))
     assert "to prove 95%" in text
     assert "judge =" not in text
+
+
+def shown(pair: MarkedPair, *, agreed: bool, judge: str = "semantic", number: int = 0) -> MarkedPair:
+    """The pair as the console gives it."""
+    return pair.model_copy(update={"agreed": agreed, "judge": judge, "verdict": f"{number}"})
+
+
+def test_no_threshold_is_learned_below_that_of_the_agreements_that_were_marked() -> None:
+    """Of a judge with the threshold 0.9 people mark agreements: what lies below 0.9 nobody has seen."""
+    pairs = [pair for pair in marked() if pair.agree]
+    texts = [f"The {thing} costs {price} euros." for thing in THINGS for price in (10, 20, 30, 40, 50)]
+    close = [MarkedPair(teacher=text, student=text.replace("costs", "cost"), agree=True) for text in texts]
+    measured = measure_judge(parse_judge("semantic"), [shown(pair, agreed=True) for pair in close])
+    assert isinstance(measured.judge, SemanticJudge)
+    assert measured.judge.threshold >= 0.9
+    lower = [shown(pair, agreed=True, judge="semantic[threshold:0.8]") for pair in close]
+    measured = measure_judge(parse_judge("semantic"), lower)
+    assert isinstance(measured.judge, SemanticJudge)
+    assert measured.judge.threshold >= 0.9, "no pair is known that reaches 0.8 alone"
+    chosen = [shown(pair, agreed=False) for pair in pairs]
+    assert measure_judge(parse_judge("semantic"), chosen).marks.of == 0, "somebody chose these disagreements"
+
+
+def test_agreements_of_another_judge_are_no_sample_of_this_ones() -> None:
+    pairs = [shown(pair, agreed=True, judge="exact") for pair in marked() if pair.agree]
+    assert measure_judge(parse_judge("semantic[threshold:0.5]"), pairs).marks.of == 0
+
+
+def test_a_false_agreement_that_comes_often_counts_as_often() -> None:
+    """Users live by calls: one false pair that is every fifth call is no share of one in a hundred."""
+    pairs = [shown(pair, agreed=True, judge="semantic[threshold:0.5]") for pair in marked() if pair.agree]
+    common = MarkedPair(teacher="It is open on Monday.", student="It is open on  Monday", agree=False)
+    pairs += [shown(common, agreed=True, judge="semantic[threshold:0.5]")] * 30
+    pairs = [pair.model_copy(update={"verdict": f"{number}"}) for number, pair in enumerate(pairs)]
+    assert judge_error(measure_judge(parse_judge("semantic"), pairs).judge, 0.05) > 0.1
+    for teacher in ("It is open on Sunday.", "It is open on Friday."):  # in either half
+        other = common.model_copy(update={"teacher": teacher, "student": teacher.replace("open", "Open")})
+        again = [*pairs[:-30], *(other.model_copy(update={"verdict": f"{number}"}) for number in range(30))]
+        assert judge_error(measure_judge(parse_judge("semantic"), again).judge, 0.05) > 0.1
+
+
+def test_of_two_marks_of_one_call_the_contradiction_holds(tmp_path: Path) -> None:
+    line = '{"teacher": "a", "student": "b", "verdict": "1", "agree": '
+    path = tmp_path / "marks.jsonl"
+    path.write_text(f"{line}false}}\n{line}true}}\n")
+    [pair] = read_marks(path)
+    assert not pair.agree
 
 
 def test_a_judge_that_defines_agreement_is_not_measured() -> None:

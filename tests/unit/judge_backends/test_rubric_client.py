@@ -100,6 +100,13 @@ async def test_a_failed_request_is_no_verdict(status: int) -> None:
     assert judgements == [None]
 
 
+async def test_an_answer_too_long_to_send_is_a_disagreement_not_a_gap() -> None:
+    """A student that repeats itself without an end must not be judged by its other answers alone."""
+    judgements, server = await judged(lambda body: says("yes"), ("one", "two " * 9_000), ("one " * 9_000, "two"))
+    assert [one is not None and one.agreed for one in judgements] == [False, False]
+    assert server.bodies == []
+
+
 async def test_a_pair_is_asked_once_and_equal_answers_never() -> None:
     judgements, server = await judged(lambda body: says("yes"), ("one", "two"), ("one", "two"), ("same ", "same"))
     assert [one.agreed for one in judgements if one] == [True, True, True]

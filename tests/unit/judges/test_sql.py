@@ -58,6 +58,19 @@ def test_a_condition_on_null_is_not_simplified() -> None:
     assert not agree(SqlJudge(), "SELECT 1 FROM t WHERE NOT a IN (1, NULL)", "SELECT 1 FROM t WHERE a <> 1")
 
 
+@pytest.mark.parametrize(
+    ("teacher", "student"),
+    [
+        ("UPDATE t SET a = b WHERE c = 1", "UPDATE t SET b = a WHERE c = 1"),
+        ("INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET a = b", None),
+        ("MERGE INTO t USING s ON t.i = s.i WHEN MATCHED THEN UPDATE SET a = b", None),
+        ("SELECT f(a = b)", "SELECT f(b = a)"),
+    ],
+)
+def test_what_is_assigned_to_what_counts(teacher: str, student: str | None) -> None:
+    assert not agree(SqlJudge(), teacher, student or teacher.replace("a = b", "b = a"))
+
+
 def test_prose_is_compared_as_text() -> None:
     assert agree(SqlJudge(), "there is no such column", "there is no  such column")
     assert not agree(SqlJudge(), "hello", "world")
@@ -81,6 +94,21 @@ def test_two_queries_without_rows_show_nothing() -> None:
     assert not agree(on_database(), "SELECT id FROM orders WHERE total > 99", "SELECT id FROM orders WHERE city = 'X'")
 
 
+@pytest.mark.parametrize("what", ["count(*)", "sum(total)", "count(*), max(total)"])
+def test_a_count_or_sum_of_no_rows_shows_nothing(what: str) -> None:
+    teacher, student = (f"SELECT {what} FROM orders WHERE city = '{city}'" for city in ("Breda", "Venlo"))
+    assert not agree(on_database(), teacher, student)
+
+
+def test_a_clause_that_sqlite_lacks_is_not_left_out() -> None:
+    """Without WITH TIES the two would return the same row."""
+    teacher = "SELECT total FROM orders ORDER BY total FETCH FIRST 1 ROWS WITH TIES"
+    assert not agree(on_database("postgres"), teacher, "SELECT min(total) FROM orders")
+    assert not agree(
+        on_database("postgres"), "SELECT id FROM orders TABLESAMPLE BERNOULLI (1)", "SELECT o.id FROM orders o"
+    )
+
+
 def test_another_dialect_runs_too() -> None:
     judge = on_database("postgres")
     assert agree(judge, "SELECT id FROM orders WHERE city ILIKE 'delft'", "SELECT id FROM orders WHERE total > 10.0")
@@ -98,6 +126,7 @@ def test_another_dialect_runs_too() -> None:
         "SELECT zeroblob(900000000)",
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000) SELECT i FROM n",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 9000) SELECT zeroblob(90000) FROM n",
         "SELECT 1; SELECT 2",
         "SELECT nothing FROM orders",
     ],

@@ -25,6 +25,7 @@ from understudies.trainer import app as trainer_app
 from understudies.trainer.app import TrainerApp, create_app
 from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.trainers import NotApplicable, StudentTrainer, TrainingData
+from understudies.trainer.validation import NoVerdicts
 
 LATER = START + timedelta(days=7)
 
@@ -295,6 +296,34 @@ async def test_a_dataset_that_is_away_is_trained_on_once_it_is_back(
     await app.tick(LATER)
     assert only(recorder).stage == "trained"
     assert app.state()["due"] == []
+
+
+async def test_a_training_whose_judge_gives_no_verdicts_is_put_off_not_rejected(files: ObjectStore) -> None:
+    """What it was charged until then would be lost, and the next student would pay it again."""
+    tried: list[str] = []
+
+    def train(data: TrainingData, settings: TrainerSettings) -> NotApplicable:
+        tried.append(data.student)
+        if len(tried) == 1:
+            raise NoVerdicts("no verdict on 20 of 20 answers: the budget is spent")
+        return NotApplicable("it was only about the judge")
+
+    recorder, clock = CapturingBus(), VirtualClock(LATER)
+    app = TrainerApp(
+        TrainerSettings(kinds=("judged",)),
+        bus=recorder.bus,
+        clock=clock,
+        object_store=files,
+        new_id=SeededIds(1),
+        trainers=[StudentTrainer("judged", train)],
+    )
+    await app.handle(to_records(collected(files, intents(30))))
+    await app.tick(LATER)
+    assert (len(tried), recorder.published) == (1, [])
+    clock.set(LATER + timedelta(hours=1))
+    await app.tick(clock.now())
+    assert len(tried) == 2
+    assert only(recorder).stage == "rejected"
 
 
 async def test_a_student_that_is_over_meanwhile_is_not_trained(

@@ -6,9 +6,11 @@ from tests.support.chat_messages import assistant_message
 from tests.support.datasets import example
 
 from understudies.events import Request, Usage
+from understudies.judges.backends import BACKENDS
+from understudies.judges.materials import JudgeUnavailableError
 from understudies.judges.registry import parse_judge
 from understudies.students.base import Answer, StudentError, text_answer
-from understudies.trainer.validation import Validation, ValidationCall, held_out_examples, judge_student
+from understudies.trainer.validation import NoVerdicts, Validation, ValidationCall, held_out_examples, judge_student
 
 
 def validation(*runs: tuple[float, int, int]) -> Validation:
@@ -125,3 +127,28 @@ def test_a_student_that_never_answers_is_an_error() -> None:
 def test_biased_and_repeated_examples_judge_nobody() -> None:
     first, again, other = (example(text, assistant_message("x"), n) for n, text in enumerate(["a", "a", "b"]))
     assert held_out_examples([first, again, other.model_copy(update={"unbiased": False})]) == [again]
+
+
+class AnsweringEcho:
+    kind = "echo"
+
+    async def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        return [text_answer(request.messages[-1].text, 0.9) for request in requests]
+
+
+def test_a_few_answers_without_a_verdict_disagree_and_more_put_the_training_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def similarity(one: str, other: str) -> float:
+        if other in away:
+            raise JudgeUnavailableError("the model is away")
+        return 1.0
+
+    monkeypatch.setattr(BACKENDS, "similarity", similarity)
+    examples = [example(f"call {number}", assistant_message("it is so")) for number in range(20)]
+    away = {"call 3"}
+    judged = judge_student(AnsweringEcho(), examples, parse_judge("semantic"))
+    assert [call.agreed for call in judged] == [number != 3 for number in range(20)]
+    away = {f"call {number}" for number in range(3)}
+    with pytest.raises(NoVerdicts, match="no verdict on 3 of 20 answers: the model is away"):
+        judge_student(AnsweringEcho(), examples, parse_judge("semantic"))

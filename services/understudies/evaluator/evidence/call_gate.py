@@ -106,6 +106,11 @@ class CallGate(SavedState):
         self.near_copies.expire(until.date())
         return conversations
 
+    def discard(self, until: datetime) -> None:
+        """Leave out the conversations that were complete by then, and keep the evidence before them."""
+        self._pending.pop_due(until, self._shape.duration)
+        self.near_copies.expire(until.date())
+
     @property
     def passed_flags(self) -> list[bool]:
         """For each threshold, strictest first, whether it has passed both with and without the near-copy cap."""

@@ -204,9 +204,13 @@ class DeliveryLoop:
         self.count_lost("spoilt", corrupt)
         left: Sequence[BusMessage] = [message for message in messages if message.value not in arrived]
         while left and not self._closing.is_set():
+            waiting = len(left)
             left, error = await self.publish(left)
             self._update_bus_state(error)
             if error is not None:
+                if len(left) < waiting:
+                    # It takes some at a time, such as a bus in memory that is full: no outage to wait for longer.
+                    self._pause_s = self._retry_s[0]
                 await self._wait(self._pause_s)
         if messages and not left:
             await spool.acknowledge()

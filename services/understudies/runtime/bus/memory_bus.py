@@ -114,6 +114,11 @@ class MemoryTopics:
         for topic in self._cursors.pop(consumer, {}):
             self._forget(topic)
 
+    def unhandled(self, consumer: object) -> list[Record]:
+        """Return the records that a consumer has not handled yet, topic by topic."""
+        places = self._cursors.get(consumer, {})
+        return [record for topic, place in places.items() for _, record in self._logs[topic].read(place, len(self))]
+
     async def read(self, consumer: object, most: int) -> tuple[list[Record], Places]:
         """Wait for records of the consumer's topics; return at most `most`, and the places for `acknowledge`.
 
@@ -166,6 +171,12 @@ class MemoryBus(Bus):
         self._handler: BatchHandler | None = None
         self._task: asyncio.Task[None] | None = None
         self._handling = asyncio.Lock()
+        self._left: list[Record] = []
+
+    @property
+    def unhandled(self) -> Sequence[Record]:
+        """The records that its service has not handled; once it is stopped, those that it never will."""
+        return self._left if self._stopped.is_set() else self._topics.unhandled(self)
 
     def expect(self, topics: Sequence[Topic]) -> None:
         """Keep the records of topics for this service until it consumes them, whoever begins before it."""
@@ -206,6 +217,7 @@ class MemoryBus(Bus):
             async with self._handling:
                 self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self._left = self._topics.unhandled(self)
         self._topics.leave(self)
         if self._in_flight is not None:
             self._in_flight.unregister(self.service)

@@ -4,6 +4,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from threading import Lock
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from understudies.students.vectors import Floats, normalize_rows
 
 _MAX_TOKENS: Final = 128
 """Tokens of a text that are read, as in the model's training."""
+_SPECIAL_TOKENS: Final = 2
 _MAX_CACHED: Final = 50_000
 _BATCH: Final = 16
 """Texts of similar length read at once; larger batches leave the processor's cache and take longer."""
@@ -64,6 +66,23 @@ class SentenceEncoder:
         found |= computed
         vectors = np.array([found[key] for key in keys], np.float32).reshape(len(keys), DIMENSIONS)
         return normalize_rows(vectors)
+
+    def count_parts(self, text: str) -> int:
+        """Return the number of parts that a text has to be read in, none longer than what is read of a text."""
+        return max(1, -(-len(self._spans(text)) // (_MAX_TOKENS - _SPECIAL_TOKENS)))
+
+    def split(self, text: str, parts: int) -> list[str]:
+        """Return a text in parts of nearly the same number of tokens; some are empty if it has fewer tokens."""
+        if parts == 1:
+            return [text]
+        spans = self._spans(text)
+        bounds = [len(spans) * part // parts for part in range(parts + 1)]
+        return [text[spans[begin][0] : spans[end - 1][1]] if begin < end else "" for begin, end in pairwise(bounds)]
+
+    def _spans(self, text: str) -> list[tuple[int, int]]:
+        """Return where each token of a text begins and ends."""
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        return [span for one in (encoding, *encoding.overflowing) for span in one.offsets]
 
     def is_cached(self, text: str) -> bool:
         """Return whether the vector of a text is cached."""

@@ -35,7 +35,7 @@ from understudies.runtime.throttle import Throttle
 from understudies.students.answer_validation import is_answerable
 from understudies.students.base import StudentError
 from understudies.students.endpoint.client import ChatClient
-from understudies.students.endpoint.connection_pool import EndpointPools
+from understudies.students.endpoint.connection_pool import EndpointPools, EndpointUnavailable
 from understudies.students.endpoint.generation import Generation
 from understudies.students.endpoint.settings import Endpoint, EndpointSettings
 from understudies.trainer.dreamer.checks import InputChecks
@@ -168,10 +168,19 @@ class Dreamer(SavedState):
             return []
         spot = plan.spots[spending.next_spot % len(plan.spots)]
         body = writing_body(spot, self._usual_inputs(plan, spot), count)
-        if spending.spent_usd + self._estimate(endpoint, body, spot, count) > budget:
+        estimate = self._estimate(endpoint, body, spot, count)
+        if spending.spent_usd + estimate > budget:
             return []
         spending.next_spot += 1
-        return await self._write(task, plan, spot, body, spending, endpoint, now)
+        # Counted until it is known what was charged: a batch that fails on its way is tried again in a while.
+        spending.spent_usd += estimate
+        try:
+            events = await self._write(task, plan, spot, body, spending, endpoint, now)
+        except EndpointUnavailable:
+            spending.spent_usd -= estimate
+            raise
+        spending.spent_usd -= estimate
+        return events
 
     async def _write(
         self,
@@ -203,7 +212,7 @@ class Dreamer(SavedState):
         events.append(self._event(task, asked, spot, endpoint, now, other_cost, reply.usage, error=outcome))
         spending.written += len(events) - 1
         spending.spent_usd += sum((event.cost_usd for event in events), Decimal(0))
-        _log.info("%s: %s, near a weak spot (%s); $%.6f today", task, outcome, spot.reason, spending.spent_usd)
+        _log.info("%s: %s, near a weak spot (%s)", task, outcome, spot.reason)
         return events
 
     def _event(

@@ -167,7 +167,12 @@ def _validated(
             f"{chosen.deploy_minutes:g} minutes ({reason}): deploy it there, then ask for a new student",
             charged_usd=cost,
         )
-    judged = judge_student(student, sample, data.judge)
+    try:
+        judged = judge_student(student, sample, data.judge)
+    except StudentError as error:
+        return NotApplicable(
+            f"job {job.id} trained {job.model!r}, which cannot be validated: {error}", charged_usd=cost
+        )
     result = calibrate(judged)
     student = student.with_calibration(result.calibration)
     return TrainedStudent(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from pydantic import JsonValue
 
@@ -180,7 +181,9 @@ class _Optimisation:
         return summary
 
     def _folder(self) -> Path | None:
-        name = self._data.dataset.task.replace("/", "_").replace(":", "_").strip(".")
+        # No two tasks share a folder: a tenant's instructions must not begin another's prompt.
+        name = quote(self._data.dataset.task, safe=" @", errors="surrogatepass")
+        name = f"%2E{name[1:]}" if name.startswith(".") else name
         return self._chosen.folder / name if self._chosen.folder is not None and name else None
 
     def _edited(self, own: PromptCandidate) -> PromptCandidate:

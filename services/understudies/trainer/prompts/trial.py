@@ -11,12 +11,12 @@ from typing import Any, Final
 from understudies.datasets.dataset import Example
 from understudies.events import Usage
 from understudies.judges.base import Judge
-from understudies.students.base import StudentError, UnusableAnswer
+from understudies.students.base import Answer, StudentError, UnusableAnswer
 from understudies.students.endpoint.client import ChatClient
 from understudies.students.few_shot.student import FewShotStudent
 from understudies.trainer.journal import Journal
 from understudies.trainer.prompts.candidate import PromptCandidate, TaskForm
-from understudies.trainer.validation import ValidationCall
+from understudies.trainer.validation import ValidationCall, judge_answers
 
 _AT_ONCE: Final = 8
 _LONGEST_ANSWER: Final = 500
@@ -36,6 +36,23 @@ class Outcome:
     def call(self) -> ValidationCall:
         """The outcome as a validation call."""
         return ValidationCall(self.confidence, self.agreed, self.cost_usd)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """Answer that is to be judged, and what it cost."""
+
+    answer: Answer
+    cost_usd: Decimal | None
+
+    def outcome(self, agreed: bool) -> Outcome:
+        return Outcome(
+            agreed,
+            self.answer.confidence,
+            self.cost_usd,
+            _tokens(self.answer.usage),
+            self.answer.text[:_LONGEST_ANSWER],
+        )
 
 
 class Purse:
@@ -111,7 +128,7 @@ class Trials:
             asked = self._runner.run(self._ask(self.student(candidate), name, examples, is_validation))
             if asked is None:
                 return None
-            outcomes = asked
+            outcomes = self._judged(asked, examples)
             self._journal.write(name, {"outcomes": [_to_note(outcome) for outcome in outcomes]})
         self._known[name] = outcomes
         self.purse.close_note(name)
@@ -119,8 +136,8 @@ class Trials:
 
     async def _ask(
         self, student: FewShotStudent, name: str, examples: Sequence[Example], is_validation: bool
-    ) -> list[Outcome] | None:
-        outcomes: list[Outcome] = []
+    ) -> "list[Outcome | _Answered] | None":
+        outcomes: list[Outcome | _Answered] = []
         for start in range(0, len(examples), _AT_ONCE):
             part = examples[start : start + _AT_ONCE]
             left = len(examples) - start
@@ -129,7 +146,7 @@ class Trials:
             outcomes += await asyncio.gather(*(self._ask_one(student, name, example) for example in part))
         return outcomes
 
-    async def _ask_one(self, student: FewShotStudent, name: str, example: Example) -> Outcome:
+    async def _ask_one(self, student: FewShotStudent, name: str, example: Example) -> "Outcome | _Answered":
         try:
             answer = await student.answer_until(example.request, 0.0)
         except UnusableAnswer as error:
@@ -142,8 +159,17 @@ class Trials:
             return Outcome(False, 0.0, None, 0, f"({error})")
         cost = student.cost(answer.usage)
         self.purse.pay(cost, name)
-        agreed = self._judge.judge(example.answer, answer.message).agreed
-        return Outcome(agreed, answer.confidence, cost, _tokens(answer.usage), answer.text[:_LONGEST_ANSWER])
+        return _Answered(answer, cost)
+
+    def _judged(self, asked: "Sequence[Outcome | _Answered]", examples: Sequence[Example]) -> list[Outcome]:
+        """Judge the answers, outside of the event loop, in which no judge may ask a model."""
+        pairs = [
+            (example.answer, one.answer.message)
+            for example, one in zip(examples, asked, strict=True)
+            if isinstance(one, _Answered)
+        ]
+        verdicts = iter(judge_answers(self._judge, pairs))
+        return [one.outcome(next(verdicts)) if isinstance(one, _Answered) else one for one in asked]
 
 
 class Reflection:

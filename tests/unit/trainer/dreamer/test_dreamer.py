@@ -171,6 +171,19 @@ async def test_the_budget_of_a_day_is_kept_and_renewed_across_restarts(setup: Se
     assert setup.spent == setup.cost > spent
 
 
+async def test_what_fails_after_it_was_paid_for_counts_to_the_budget(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again every ten minutes, and would be paid for without an end."""
+    app = setup.app(budget="0.005")
+    await setup.follow(app, intents(600))
+    monkeypatch.setattr(dreamer, "_is_refused", Mock(side_effect=ValueError("a library fails on an answer")))
+    for number in range(24):
+        await app.tick(NIGHT + timedelta(minutes=10 * number))
+    assert not setup.written
+    assert Decimal(0) < setup.cost <= Decimal("0.005")
+
+
 async def test_no_more_is_written_than_the_share_of_synthetic_examples_allows(setup: Setup) -> None:
     app = setup.app(budget="10")
     data = intents(60)

@@ -15,7 +15,9 @@ from tests.support.datasets import dataset, intents
 
 from understudies.datasets.dataset import Dataset
 from understudies.datasets.object_store import ObjectStore
+from understudies.judges.backends import BACKENDS, RubricAnswer
 from understudies.judges.choice import choose_judge
+from understudies.judges.rubric import RubricJudge
 from understudies.students.endpoint.settings import EndpointSettings
 from understudies.students.few_shot.student import FewShotStudent
 from understudies.trainer.journal import StoredJournal
@@ -224,3 +226,27 @@ async def test_what_is_missing_is_named(
     outcome = await train(lesson(intents(60), tmp_path), **options)
     assert isinstance(outcome, NotApplicable)
     assert why in outcome.reason
+
+
+async def test_tasks_of_tenants_share_no_folder(model: Model, tmp_path: Path) -> None:
+    """The prompt in a folder is where a search begins: that of one tenant must not begin another's."""
+    folder = tmp_path / "prompts"
+    for task in ("acme:triage", "acme_triage", "acme/triage", "..", ".triage"):
+        data = lesson(intents(200), tmp_path / task)
+        await train(replace(data, dataset=Dataset(task, data.dataset.examples)), folder=folder, max_calls=60)
+    assert len({path.resolve() for path in folder.glob("*/prompt.md")}) == 5
+    assert not (tmp_path / "prompt.md").exists()
+
+
+async def test_a_judge_that_asks_a_model_judges_prompts_too(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(spec: str, teacher: str, student: str) -> RubricAnswer:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        return RubricAnswer(False, False)
+
+    monkeypatch.setattr(BACKENDS, "rubric", ask)
+    data = replace(lesson(intents(200), tmp_path), judge=RubricJudge("tone", "0" * 16))
+    outcome = await train(data)
+    assert isinstance(outcome, TrainedStudent), outcome

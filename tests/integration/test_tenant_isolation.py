@@ -1,4 +1,4 @@
-"""Nothing of one tenant's own task is in what is stored, learned, written and shown of another's that looks the same."""
+"""Nothing of one tenant's own task is in what is stored, learned, written and shown of another's, alike as they are."""
 
 import itertools
 import json

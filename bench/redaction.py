@@ -4,15 +4,17 @@ Run `python -m bench.redaction`. Every sentence holds one planted text, which mu
 must stay. All of them are made up here, by a fixed seed; none is from a log. Precision counts changed look-alikes.
 """
 
+import json
 import random
 import string
 from collections.abc import Callable
 from typing import Final
 
+from understudies.events import FunctionCall, Message, Request, ToolCall
 from understudies.redaction.account_numbers import has_valid_luhn
 from understudies.redaction.packs import PACKS, build_redactor
 from understudies.redaction.patterns import default_redactor
-from understudies.redaction.redactor import Redactor
+from understudies.redaction.redactor import Redactor, redact_request
 
 _EACH: Final = 200
 _Maker = Callable[[random.Random], str]
@@ -164,6 +166,73 @@ def _look_alike(rng: random.Random) -> str:
     )
 
 
+_CREDENTIAL_NAMES: Final = (
+    *("password", "dbPassword", "api_key", "apiKey", "access_token", "client_secret", "token", "secret", "pwd"),
+    *("OPENAI_API_KEY", "x-api-key", "refreshToken", "private_key", "webhook_secret", "github_token", "passphrase"),
+    *("pass", "auth", "signature", "pin", "creds"),
+)
+"""The last three are not known: they mostly name something else, or are rare."""
+_HARMLESS_FIELDS: Final = (
+    *(("token", "approved"), ("next_page_token", "aB3dE5gH7iJ9"), ("max_tokens", 900), ("primary_key", "id48213")),
+    *(("password", "required"), ("password_policy", "at least 8 letters"), ("secret_santa", "Grace Hopper 7")),
+    *(("authorization", "pre-approved by the insurer"), ("intent", "change_password"), ("key", "C sharp minor")),
+    *(("api_key", "<your key>"), ("password", "The password of the user"), ("keyboard", "qwerty12345")),
+    *(("pass", "boarding pass A12"), ("auth", "oauth2"), ("PWD", "/home/ada7"), ("passenger", "Ada Lovelace 7")),
+    *(("secret", "internal"), ("token_count", "4821"), ("credentials", "none"), ("public_key", "see the handbook")),
+)
+
+
+def _json_text(rng: random.Random, name: str, value: object) -> str:
+    """Return a text with a field of JSON: as a tool's arguments and results are, nested, pretty, or in prose."""
+    fields: dict[str, object] = {"user": rng.choice(_NAMES), "count": rng.randint(1, 99), "note": rng.choice(_WORDS)}
+    form = rng.randrange(6)
+    if form == 0:
+        fields["env"] = [{"name": name, "value": value}]
+    else:
+        fields[name] = value
+    text = json.dumps(fields, indent=2 if form == 1 else None, separators=(",", ":") if form == 2 else None)
+    if form == 3:
+        return json.dumps({"method": "POST", "body": text})
+    if form == 4:
+        return f"It answered {text}, and then nothing."
+    return f"```json\n{text}\n```" if form == 5 else text
+
+
+def json_credential(rng: random.Random) -> tuple[str, str]:
+    """Return a text with a credential in JSON, and the credential."""
+    secret = rng.choice(
+        (
+            rng.choice(_WORDS) + _digits(rng, 2) + rng.choice("!#$%"),
+            _pick(rng, _LETTERS_DIGITS, 24) + "7",
+            _pick(rng, string.ascii_lowercase, 9) + _digits(rng, 1),
+        )
+    )
+    return _json_text(rng, rng.choice(_CREDENTIAL_NAMES), secret), secret
+
+
+def json_look_alike(rng: random.Random) -> str:
+    """Return a text with JSON whose fields are named like credentials and hold none."""
+    return _json_text(rng, *rng.choice(_HARMLESS_FIELDS))
+
+
+def record(redact: Redactor, text: str) -> str:
+    """Return what is recorded of a text as the arguments of a tool, and as its result."""
+    call = ToolCall(id="call-1", function=FunctionCall(name="call", arguments=text))
+    messages = (Message(role="assistant", tool_calls=(call,)), Message(role="tool", content=text))
+    asked, told = redact_request(Request(messages=messages), redact).messages
+    assert asked.tool_calls is not None
+    return f"{asked.tool_calls[0].function.arguments} {told.content}"
+
+
+def json_figures(redact: Redactor, seed: int = 7) -> tuple[float, int]:
+    """Return the share of credentials in JSON that are gone, and how many look-alikes of as many are changed."""
+    rng = random.Random(seed)
+    planted = [json_credential(rng) for _ in range(_EACH)]
+    alike = [json_look_alike(rng) for _ in range(_EACH)]
+    gone = sum(secret not in record(redact, text) for text, secret in planted)
+    return gone / _EACH, sum(record(redact, text) != f"{text} {text}" for text in alike)
+
+
 def _sentence(rng: random.Random, planted: str) -> str:
     return rng.choice(_FRAMES).format(planted, name=rng.choice(_NAMES))
 
@@ -198,6 +267,8 @@ def main() -> None:
     print("|---|" + "---|" * len(redactors))
     for name, make in _PLANTED:
         print(f"| {name} | " + " | ".join(f"{recall(redact, make):.1%}" for _, redact in redactors) + " |")
+    in_json = [json_figures(redact) for _, redact in redactors]
+    print("| credential in JSON | " + " | ".join(f"{share:.1%}" for share, _ in in_json) + " |")
     results = [precision(redact) for _, redact in redactors]
     print("| precision | " + " | ".join(f"{share:.1%}" for share, _ in results) + " |")
     print(
@@ -205,6 +276,7 @@ def main() -> None:
         + " | ".join(str(wrong) for _, wrong in results)
         + " |"
     )
+    print(f"| look-alikes in JSON changed, of {_EACH} | " + " | ".join(str(wrong) for _, wrong in in_json) + " |")
 
 
 if __name__ == "__main__":

@@ -381,6 +381,17 @@ def test_tasks_of_one_tenant_are_printed_as_such(tmp_path: Path) -> None:
     assert "own_tasks = true" in own
 
 
+def test_tenants_that_share_their_tasks_unsaid_are_named(tmp_path: Path) -> None:
+    tables = [made(name)[1] for name in ("acme", "bolt")]
+    said = checked(tmp_path, "\n".join(tables)).stdout
+    assert "# tenants acme, bolt share their tasks: a student that learned from one answers the others" in said
+    assert tomllib.loads(said)
+    assert (
+        "share their tasks"
+        not in checked(tmp_path, f"{tables[0]}\nown_tasks = true\n{tables[1]}\nown_tasks = false").stdout
+    )
+
+
 def test_the_example_is_right() -> None:
     result = understudies("rules", "check", Path(__file__).parents[2] / "deploy" / "understudies.toml")
     assert result.exit_code == 0, result.output

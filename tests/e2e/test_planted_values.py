@@ -37,6 +37,8 @@ PLANTED = (
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
     "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC",
     "hunter2-in-a-field",
+    "hunter2-in-arguments",
+    "k3y-in-a-result-of-a-tool",
 )
 PRIVATE_KEY = f"-----BEGIN PRIVATE KEY-----\n{PLANTED[8]}\n-----END PRIVATE KEY-----"
 HARMLESS = "zebrafish"
@@ -56,7 +58,7 @@ def answer(text: str) -> str:
 
 def planted_body(number: int) -> dict[str, Any]:
     tool = {"id": f"call-{number}", "type": "function"}
-    arguments = json.dumps({"card": PLANTED[1], "note": PRIVATE_KEY})
+    arguments = json.dumps({"card": PLANTED[1], "note": PRIVATE_KEY, "db_password": PLANTED[10]})
     return {
         "model": "gpt-4o",
         "temperature": 0,
@@ -69,7 +71,9 @@ def planted_body(number: int) -> dict[str, Any]:
             {
                 "role": "tool",
                 "tool_call_id": tool["id"],
-                "content": json.dumps({"mail": PLANTED[0], "card": PLANTED[1]}),
+                "content": json.dumps(
+                    {"mail": PLANTED[0], "card": PLANTED[1], "body": json.dumps({"api_key": PLANTED[11]})}
+                ),
             },
             {"role": "user", "content": f"another question, {number} {' '.join(PLANTED[:8])}"},
         ],

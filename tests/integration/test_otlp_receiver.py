@@ -252,6 +252,15 @@ async def test_tenants_are_told_by_key_and_kept_to_their_tasks(build: Build) -> 
     assert "tenant 'bank' alone" in told["errorMessage"]
 
 
+async def test_spans_of_one_tenant_neither_hide_nor_name_the_calls_of_another(build: Build) -> None:
+    house = await build(rules=TENANTS)
+    # Of the same trace, inside of the other tenant's call: a propagated trace context, or one that was guessed.
+    inside = span(genai("the shop's"), 2, parent=1)
+    assert await house.export(inside, authorization=f"Bearer {SHOP}") == {}
+    assert await house.export(span(openinference("the bank's"), 1), authorization=f"Bearer {BANK}") == {}
+    assert [call.tenant for call in house.calls] == ["shop", "bank"]
+
+
 async def test_beyond_loopback_only_holders_of_a_key_may_send(build: Build) -> None:
     house = await build("0.0.0.0", rules=TENANTS)
     status, body, _ = await house.post(json.dumps(export(span(genai()))).encode())

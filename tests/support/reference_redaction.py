@@ -9,6 +9,8 @@ from typing import Any
 
 from understudies.events import Invocation, Request, Response, fingerprint
 from understudies.redaction.account_numbers import compile_iban_pattern, is_card, is_iban
+from understudies.redaction.credential_names import credential_certainty, is_credential
+from understudies.redaction.json_credentials import mask_json_credentials
 
 Redactor = Callable[[str], str]
 """Replaces what must not leave the process; called with every text of a call."""
@@ -88,7 +90,7 @@ def redacted(
         update={
             "request": request,
             "response": response,
-            "error": None if invocation.error is None else redact(invocation.error),
+            "error": None if invocation.error is None else redact(mask_json_credentials(invocation.error)),
             "tags": {redact(key): redact(value) for key, value in invocation.tags.items()},
             "episode": invocation.episode and _episode(invocation.episode, redact),
             "fingerprint": invocation.fingerprint if request == invocation.request else fingerprint(request),
@@ -117,6 +119,7 @@ def _walk(value: Any, redact: Redactor, *, in_text: bool = False) -> Any:
 
 
 def _text(text: str, redact: Redactor) -> str:
+    text = mask_json_credentials(text)  # which has an oracle of its own
     clean = redact(text)
     if clean == text or text.lstrip()[:1] not in ("{", "["):
         return clean
@@ -130,8 +133,10 @@ def _text(text: str, redact: Redactor) -> str:
 
 def _masked(key: str, item: Any, around: dict[str, Any]) -> Any:
     """What is left of a field: nothing of a credential, and nothing of a server's headers."""
-    if isinstance(item, str) and item and _CREDENTIAL.fullmatch(key):
-        return "[KEY]"
+    if isinstance(item, str) and item:
+        certainty = credential_certainty(key)
+        if _CREDENTIAL.fullmatch(key) or (certainty is not None and is_credential(certainty, item)):
+            return "[KEY]"
     at_a_server = any(
         isinstance(around.get(name), str) for name in ("server_url", "url", "server_label", "connector_id")
     )

@@ -32,6 +32,7 @@ from understudies.events.serving_scope import ALWAYS, NOTHING_WITHHELD, ProvenLe
 from understudies.events.steering import STUDENT_ACTIONS, Steering, SteeringAction
 from understudies.events.task_discovery.template_inference import Prompt
 from understudies.events.task_discovery.templates import Templates
+from understudies.events.task_discovery.tenant_templates import TenantTemplates
 from understudies.events.task_discovery.word_trigrams import Words, words_of
 from understudies.events.task_names import own_task, owner_and_base
 from understudies.events.task_steering import NOT_STEERED, TaskSteering, steer
@@ -89,6 +90,7 @@ __all__ = [
     "TaskName",
     "TaskSteering",
     "Templates",
+    "TenantTemplates",
     "ToolCall",
     "Topic",
     "Usage",

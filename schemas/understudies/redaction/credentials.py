@@ -3,8 +3,10 @@
 import re
 from typing import Any, Final
 
-CREDENTIAL_PLACEHOLDER: Final = "[KEY]"
+from understudies.redaction.credential_names import credential_certainty, is_credential
+from understudies.redaction.json_credentials import CREDENTIAL_PLACEHOLDER
 
+# Beside what was asked, such a field holds nothing else, whatever it looks like.
 _CREDENTIAL_NAMES: Final = frozenset(
     {"authorization", "authorization_token", "api_key", "x_api_key", "apikey", "password", "passwd"}
     | {"secret", "client_secret", "access_token", "refresh_token", "private_key"}
@@ -14,8 +16,8 @@ _SERVER_FIELDS: Final = ("server_url", "url", "server_label", "connector_id")
 
 # Begins with what can be searched for quickly, and looks back: first at one letter, because most names end otherwise.
 _CREDENTIAL_FIELD: Final = re.compile(
-    rb'":["{](?<=[ndyts]"..)(?:(?<=authorization"..)|(?<=[_-]token"..)|(?<=password"..)|(?<=passwd"..)|'
-    rb'(?<=api[_-]key"..)|(?<=apikey"..)|(?<=private[_-]key"..)|(?<=secret"..)|(?<=headers"..))',
+    rb'":["{](?<=[ndyts]"..)(?:(?<=authorization"..)|(?<=token"..)|(?<=password"..)|(?<=passwd"..)|(?<=pwd"..)|'
+    rb'(?<=key"..)|(?<=secret"..)|(?<=credentials"..)|(?<=headers"..))',
     re.IGNORECASE,
 )
 
@@ -33,7 +35,7 @@ def mask_credentials(fields: dict[str, Any]) -> dict[str, Any]:
     masked: dict[str, Any] = {
         key: CREDENTIAL_PLACEHOLDER
         for key, value in fields.items()
-        if isinstance(value, str) and value and _is_credential_name(key)
+        if isinstance(value, str) and value and isinstance(key, str) and _is_credential(key, value)
     }
     headers = fields.get("headers")
     if isinstance(headers, dict) and any(isinstance(fields.get(name), str) for name in _SERVER_FIELDS):
@@ -41,5 +43,8 @@ def mask_credentials(fields: dict[str, Any]) -> dict[str, Any]:
     return fields if all(fields[key] == value for key, value in masked.items()) else {**fields, **masked}
 
 
-def _is_credential_name(key: Any) -> bool:
-    return isinstance(key, str) and key.lower().replace("-", "_") in _CREDENTIAL_NAMES
+def _is_credential(key: str, value: str) -> bool:
+    if key.lower().replace("-", "_") in _CREDENTIAL_NAMES:
+        return True
+    certainty = credential_certainty(key)
+    return certainty is not None and is_credential(certainty, value)

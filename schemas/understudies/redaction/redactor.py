@@ -11,6 +11,7 @@ from pydantic_core import PydanticSerializationError
 
 from understudies.events import Invocation, Message, Request, fingerprint
 from understudies.redaction.credentials import has_credentials, mask_credentials
+from understudies.redaction.json_credentials import has_json_credentials, mask_json_credentials
 from understudies.redaction.patterns import default_redactor, redact_prompt
 from understudies.redaction.prefilter import possible_kinds
 
@@ -54,7 +55,7 @@ def redacted(
     response = invocation.response
     if response is not None and not _needs_no_redaction(response, redact):
         response = _redact_model(response, redact)
-    error = None if invocation.error is None else redact(invocation.error)
+    error = None if invocation.error is None else redact(mask_json_credentials(invocation.error))
     tags = {redact(key): redact(value) for key, value in invocation.tags.items()}
     episode = None if invocation.episode is None else redact_episode(invocation.episode, redact)
     same = request is invocation.request
@@ -81,7 +82,7 @@ def _needs_no_redaction(model: BaseModel, redact: Redactor) -> bool:
         return False
     try:
         raw = model.model_dump_json().encode()
-        return not (possible_kinds(raw) or has_credentials(raw))
+        return not (possible_kinds(raw) or has_credentials(raw) or has_json_credentials(raw))
     except PydanticSerializationError:
         return False
 
@@ -103,10 +104,7 @@ def _redact_model(model: Model, redact: Redactor) -> Model:
 
 
 def _redact_value(value: Any, redact: Redactor, *, in_text: bool = False) -> Any:
-    """Redact every text of a value; return the same object if nothing changes.
-
-    Field names mark credentials only outside of texts: JSON inside a text is content that was asked or answered.
-    """
+    """Redact every text of a value; return the same object if nothing changes."""
     if isinstance(value, str):
         return _redact_text(value, redact)
     if isinstance(value, BaseModel):
@@ -124,6 +122,7 @@ def _redact_value(value: Any, redact: Redactor, *, in_text: bool = False) -> Any
 
 
 def _redact_text(text: str, redact: Redactor) -> str:
+    text = mask_json_credentials(text)
     clean = redact(text)
     if clean == text:
         return text

@@ -109,6 +109,8 @@ def _format_rules(loaded: Rules, environ: Mapping[str, str]) -> Iterator[str]:
     for name, tenant in loaded.tenants.items():
         yield from ("", header("tenants", name))
         yield from _format_tenant(tenant)
+    if sharing := loaded.describe_sharing():
+        yield f"\n# {sharing}"
     yield from ("", "[router]")
     yield from _format_router(loaded.router, loaded.require_key)
 

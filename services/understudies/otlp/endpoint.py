@@ -109,6 +109,7 @@ class TraceEndpoint:
         return self._reader.read(
             decode_spans(body, kind),
             tenant=sender.tenant.name,
+            template_scope=sender.tenant.template_scope,
             resolve_task=sender.resolve_task,
             redact=self._redactor.value,
             now=self._clock.now(),

@@ -1,7 +1,7 @@
 """Read the calls of a teacher from live spans, as invocations."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from understudies.events import Invocation, Request, Templates, derived_id
+from understudies.events import Invocation, TenantTemplates, derived_id
 from understudies.importers.events import to_invocation
 from understudies.importers.json_parsing import FailedCall, NotARecordedCall, OtherKind
 from understudies.importers.partial_call import build_recorded_call
@@ -42,29 +42,36 @@ class SpanReader:
 
     def __init__(self, routed: RoutedCalls) -> None:
         self._routed = routed
-        self._tree = CallTree()
-        self._templates = Templates()
+        self._trees = defaultdict[str, CallTree](CallTree)
+        self._templates = TenantTemplates()
 
     def read(
         self,
         spans: Iterable[dict[str, Any]],
         *,
         tenant: str,
+        template_scope: str = "",
         resolve_task: ResolveTask,
         redact: Redactor | None,
         now: datetime,
     ) -> ReadSpans:
         """Read the calls of a tenant; spans of another kind, of failed calls, and around other calls are passed over.
 
-        The same spans give the same calls, with the same ids, so that they may be sent again.
+        The same spans give the same calls, with the same ids, so that they may be sent again. Tasks without a name are
+        discovered by the prompts of `template_scope`.
         """
+
+        def find_task(call: RecordedCall) -> str:
+            named = sanitize_task_name(call.task) if call.task else None
+            return resolve_task(named or self._templates.task_of(template_scope, call.request))
+
         found = ReadSpans()
         for span in innermost_first(spans):
             time.sleep(0)  # lets the event loop of this process have the interpreter, which it would wait 5 ms for
             try:
-                call = self._read_call(span)
+                call = self._read_call(span, self._trees[tenant])
                 if call is not None:
-                    found.invocations.append(self._to_invocation(span, call, tenant, resolve_task, redact, now))
+                    found.invocations.append(_to_invocation(span, call, tenant, find_task, redact, now))
             except NotARecordedCall as error:
                 found.rejected[str(error)[:_MAX_REASON]] += 1
             except (HttpError, BadRequest) as error:
@@ -79,45 +86,41 @@ class SpanReader:
                 found.rejected["no known form of messages and answer"] += 1
         return found
 
-    def _read_call(self, span: dict[str, Any]) -> RecordedCall | None:
-        is_outer = self._tree.has_call_inside(span)
+    def _read_call(self, span: dict[str, Any], tree: CallTree) -> RecordedCall | None:
+        is_outer = tree.has_call_inside(span)
         if is_outer:
-            self._tree.add_call_inside(span)
+            tree.add_call_inside(span)
         if is_outer or not is_span(span):
             return None
         if self._routed.has(span):
-            self._tree.add_call_inside(span)  # what is around it is no call of its own either
+            tree.add_call_inside(span)  # what is around it is no call of its own either
             return None
         try:
             call = build_recorded_call(read_span(span), 0)
         except (OtherKind, FailedCall):
             return None
-        self._tree.add_call_inside(span)
+        tree.add_call_inside(span)
         return call
 
-    def _to_invocation(
-        self,
-        span: Mapping[str, Any],
-        call: RecordedCall,
-        tenant: str,
-        resolve_task: ResolveTask,
-        redact: Redactor | None,
-        now: datetime,
-    ) -> Invocation:
-        at = call.at
-        if at is None or not span.get("spanId"):
-            raise NotARecordedCall("a span without its id or the time of its start")
-        if at > now + _MAX_AHEAD:
-            raise NotARecordedCall(f"a span that begins {at - now} from now: set the clock of its sender")
-        named = sanitize_task_name(call.task) if call.task else None
-        invocation = to_invocation(
-            call,
-            event_id=derived_id(at, f"{tenant}/{call.trace}/{span['spanId']}"),
-            at=at,
-            task=resolve_task(named or self._discover_task(call.request)),
-            tenant=tenant,
-        )
-        return invocation if redact is None else redacted(invocation, redact)
 
-    def _discover_task(self, request: Request) -> str:
-        return self._templates.task_of(request)
+def _to_invocation(
+    span: Mapping[str, Any],
+    call: RecordedCall,
+    tenant: str,
+    find_task: Callable[[RecordedCall], str],
+    redact: Redactor | None,
+    now: datetime,
+) -> Invocation:
+    at = call.at
+    if at is None or not span.get("spanId"):
+        raise NotARecordedCall("a span without its id or the time of its start")
+    if at > now + _MAX_AHEAD:
+        raise NotARecordedCall(f"a span that begins {at - now} from now: set the clock of its sender")
+    invocation = to_invocation(
+        call,
+        event_id=derived_id(at, f"{tenant}/{call.trace}/{span['spanId']}"),
+        at=at,
+        task=find_task(call),
+        tenant=tenant,
+    )
+    return invocation if redact is None else redacted(invocation, redact)

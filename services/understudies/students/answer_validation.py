@@ -10,7 +10,7 @@ from understudies.dialects.capabilities import student_can_answer
 from understudies.events import Message, Request, ToolCall
 from understudies.students.json_schema import is_supported, is_valid
 
-_PLACEHOLDER = re.compile(r"\[(?:EMAIL|CARD|IBAN|PHONE|KEY|TOKEN|PRIVATE_KEY)\]")
+_PLACEHOLDER = re.compile(r"\[(?:EMAIL|CARD|IBAN|PHONE|KEY|TOKEN|PRIVATE_KEY|SECRET|CREDENTIALS|NATIONAL_ID)\]")
 """The placeholders that redaction left in the examples from which students learn."""
 
 _FORMATS = ("text", "json_object", "json_schema")

@@ -10,7 +10,9 @@ from tests.support.console_data import ACME_KEY, CRITICAL, NOW, OWN, TASK, Conso
 from tests.support.html_page import HtmlPage
 
 from understudies.console.endpoint import create_pages
+from understudies.console.reads.task_details import read_tenant_task
 from understudies.console.server import ConsoleApp
+from understudies.console.tenants import TenantReader
 from understudies.runtime.clock import VirtualClock
 from understudies.status.access import StatusAccess
 from understudies.status.settings import StatusSettings
@@ -207,11 +209,28 @@ async def test_a_tenant_sees_its_own_tasks_and_its_own_calls_of_others(data: Con
     assert shown
     assert set(shown) == {"acme"}
     assert set(verdicts.values()) == {"acme", "default"}
+    asked = {call.tenant: set[str]() for call in called}
+    for call in called:
+        asked[call.tenant] |= set(re.findall(r"order (\d+)", call.request.messages[-1].text))
+    numbers = set(re.findall(r"order (\d+)", seen.words))
+    assert numbers & asked["acme"]
+    assert not numbers & (asked["default"] - asked["acme"])
     assert "Mark disagreement" not in str(seen.tags)
     for url in (STUDENT_PAGE, "/settings", "/services"):
         assert (await get(data, url, headers=AS_ACME)).status == 403
     assert (await get(data, f"/task?name={CRITICAL}", headers=AS_ACME)).status == 404
     assert (await ask_app(app(data), "/marks", method="POST", headers={**AS_ACME, "host": "x.example"})).status == 403
+
+
+async def test_what_a_tenant_is_shown_of_a_shared_task_is_counted_from_its_own_calls(data: ConsoleData) -> None:
+    standing = await TenantReader(data.source).standing(TASK, "acme")
+    shown = await read_tenant_task(data.source, standing, "acme")
+    mine = [call for call in data.of_calls() if (call.task, call.tenant) == (TASK, "acme")]
+    assert sum(day.calls for day in shown.days) == sum(call.origin == "live" for call in mine) == standing.to_date.calls
+    assert sum(day.served for day in shown.days) == sum(call.served_by == "student" for call in mine)
+    assert sum(day.audited for day in shown.days) == sum(call.origin == "audit" for call in mine)
+    assert {(entry.reason, *entry.evidence) for entry in shown.events} == {("",)}
+    assert (shown.curve, shown.gate, shown.confusion, shown.ledger, shown.students) == ((), (), None, None, ())
 
 
 async def test_behind_a_proxy_whoever_it_names_is_let_in(data: ConsoleData) -> None:

@@ -94,6 +94,20 @@ async def test_an_imported_call_is_no_evidence_for_a_student_on_trial(files: Obj
     assert gathered(bench) == before
 
 
+@pytest.mark.parametrize("origin", ["live", "audit"])
+async def test_calls_of_another_tenants_task_are_neither_shown_to_a_student_nor_evidence(
+    files: ObjectStore, origin: Any
+) -> None:
+    student = ScriptedStudent()
+    bench = await on_trial(files, student)
+    before, asked = gathered(bench), len(student.batches)
+    others = [
+        call.model_copy(update={"task": f"bolt:{TASK}", "tenant": "bolt", "origin": origin}) for call in traffic(0, 3)
+    ]
+    assert await bench.handle(*others) == []
+    assert (gathered(bench), len(student.batches)) == (before, asked)
+
+
 async def test_one_input_counts_once_for_each_student_and_every_call_of_it_forward(files: ObjectStore) -> None:
     bench = await on_trial(files)
     await bench.handle(bench.promotion("trained", version=2))

@@ -56,10 +56,16 @@ def test_what_is_no_text_or_no_name_of_a_credential_stays() -> None:
     assert left(parameters=kept).parameters == kept
 
 
-def test_texts_keep_what_they_say_of_passwords() -> None:
-    said = '{"password": "hunter2", "mail": "ada@example.org"}'
+def test_json_in_a_text_is_masked_by_the_names_of_its_fields_too() -> None:
+    said = '{"password": "hunter2", "mail": "ada@example.org", "password_policy": "long"}'
     [message] = left(messages=[{"role": "user", "content": said}]).messages
-    assert message.content == '{"password": "hunter2", "mail": "[EMAIL]"}'
+    assert message.content == '{"password": "[KEY]", "mail": "[EMAIL]", "password_policy": "long"}'
+
+
+def test_prose_keeps_what_it_says_of_passwords() -> None:
+    said = "My password: hunter2"
+    request = Request.model_validate({"messages": [{"role": "user", "content": said}]})
+    assert redact_request(request) is request
 
 
 def test_an_episode_with_personal_data_has_one_other_name_for_all_its_calls() -> None:

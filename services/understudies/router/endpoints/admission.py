@@ -1,14 +1,15 @@
 """Admit requests by the rules: authenticate their callers, and resolve the tasks that they may call."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from starlette.types import Scope
 
 from understudies.events import owner_and_base
-from understudies.router.endpoints.auth import Authenticator, AuthError, Tenant
+from understudies.router.endpoints.auth import Authenticator, AuthError, Principal, Tenant
 from understudies.router.endpoints.errors import BadRequest, HttpError
 from understudies.router.endpoints.request_context import RequestContext, headers_by_name
+from understudies.router.endpoints.stored_state import stored_reference
 from understudies.router.endpoints.task_limit import OVERFLOW_TASK, TaskLimit
 from understudies.router.http1.disconnect import client_connection
 from understudies.router.settings import RouterSettings
@@ -97,14 +98,19 @@ class Admission:
         return any(name in rules.tasks or name in critical for name in names) or self._has_student(task)
 
     def _qualify(self, tenant: Tenant, called: str) -> str:
-        if not self._owners.value:
+        if not self._rules.current().tenants:
             self.check_task_allowed(tenant, called)
             return called
         shown = tenant.display_name(called)
         self.check_task_allowed(tenant, shown)
-        owner, _ = owner_and_base(shown)
-        if owner in self._owners.value:
-            raise HttpError(403, f"{shown!r} would be a task of tenant {owner!r} alone", code="task_not_allowed")
+        if self._is_foreign(tenant, shown):
+            owner, _ = owner_and_base(shown)
+            raise HttpError(
+                403,
+                f"{shown!r} would be a task of tenant {owner!r} alone; a shared task of this name needs a table "
+                f'[tasks."{shown}"] in the rules',
+                code="task_not_allowed",
+            )
         task = tenant.qualified_name(shown)
         if len(task) > _MAX_TASK_NAME:
             raise BadRequest(
@@ -115,8 +121,44 @@ class Admission:
     def is_visible(self, tenant: Tenant, task: str) -> bool:
         """Return whether a tenant may call a task by the name under which it sees the task."""
         shown = tenant.display_name(task)
-        foreign = owner_and_base(shown)[0] in self._owners.value
+        foreign = self._is_foreign(tenant, shown)
         return not foreign and tenant.can_call(shown) and tenant.qualified_name(shown) == task
+
+    def _is_foreign(self, tenant: Tenant, shown: str) -> bool:
+        """Return whether a name is that of another tenant's own task, or may have been one.
+
+        A student of a tenant that was removed from the rules is still in force: no other tenant may call it unless a
+        table of the rules has its task's name.
+        """
+        rules = self._rules.current()
+        owner, _ = owner_and_base(shown)
+        if owner is None or not rules.tenants:
+            return False
+        return owner in self._owners.value or (owner != tenant.name and shown not in rules.tasks)
+
+    def check_stored_state(self, principal: Principal, body: Mapping[str, Any]) -> None:
+        """Raise HttpError if a body names what the teacher stored, where tenants share its account.
+
+        The teacher answers whoever has its key, so the id of an answer to one tenant would give it to another.
+        """
+        named = stored_reference(body)
+        if named is None or not self._shares_account(principal):
+            return
+        raise HttpError(
+            403,
+            f"{named} names what the teacher stored, and it stores the data of all tenants together: send the whole "
+            "conversation, or let the tenant bring a key of its own (own_teacher_key)",
+            code="shared_account",
+        )
+
+    def _shares_account(self, principal: Principal) -> bool:
+        """Return whether a call may be answered with a key that other tenants' calls are answered with."""
+        rules = self._rules.current()
+        if len(rules.tenants) < 2 and (rules.require_key or not rules.tenants):
+            return False
+        specs = rules.teachers.values()
+        has_own_key = any(spec.has_own_key or spec.auth == "none" for spec in specs)
+        return not principal.credentials or has_own_key or (not specs and self._settings.teacher_api_key is not None)
 
     def check_passthrough_allowed(self, tenant: Tenant, method: str, path: str) -> None:
         """Raise HttpError if the tenant may not send a request that belongs to no task.

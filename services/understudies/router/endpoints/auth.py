@@ -45,6 +45,11 @@ class Tenant:
         """True if the tenant may call only certain tasks, and so nothing that belongs to no task."""
         return self._tasks is not None
 
+    @property
+    def template_scope(self) -> str:
+        """The scope in which its unnamed tasks are discovered: its own if it has tasks of its own, else the shared."""
+        return "" if self._owns is None else self.name
+
     def can_call(self, task: str) -> bool:
         """Return whether the tenant may call a task."""
         return self._tasks is None or self._tasks.fullmatch(task) is not None

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from understudies.dialects.base import DecodedRequest, Dialect, InvalidRequest
 from understudies.dialects.json_fields import with_long_integers
-from understudies.events import NewId, Templates
+from understudies.events import NewId, TenantTemplates
 from understudies.router.call import Call, TeacherError
 from understudies.router.endpoints.admission import Admission
 from understudies.router.endpoints.call_tracing import CallTracer
@@ -54,7 +54,6 @@ class InferenceEndpoint:
         sample: Callable[[], float],
         metrics: RouterMetrics,
         timer: Callable[[], float] = time.perf_counter,
-        templates: Templates | None = None,
         trace: CallTracer | None = None,
     ) -> None:
         self._call_service = call_service
@@ -66,7 +65,7 @@ class InferenceEndpoint:
         self._count = metrics.record_outcome
         self._trace = trace or CallTracer()
         self._timer = timer
-        self._templates = templates or Templates()
+        self._templates = TenantTemplates()
 
     async def serve(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; raises HttpError if it is refused."""
@@ -82,6 +81,7 @@ class InferenceEndpoint:
                     context = context.with_decompressed_body()
                 raw = raw.removeprefix(BYTE_ORDER_MARK)
                 body = parse_json_object(raw)
+                self._admission.check_stored_state(context.principal, body)
                 if dialect.api == "messages" and b'"tool_use"' in raw:
                     body = with_long_integers(raw, body)
                 try:
@@ -105,8 +105,9 @@ class InferenceEndpoint:
     def _parse_call(
         self, dialect: Dialect, context: RequestContext, raw: bytes, body: dict[str, Any], read: DecodedRequest
     ) -> Call:
-        named = context.task_name(read.task, read.model) or self._templates.task_of(read.request)
-        task = self._admission.resolve_task(context.principal.tenant, named)
+        tenant = context.principal.tenant
+        named = context.task_name(read.task, read.model) or self._templates.task_of(tenant.template_scope, read.request)
+        task = self._admission.resolve_task(tenant, named)
         model = self._admission.teacher_model(task, read.model) if read.model.startswith(ALIAS) else read.model
         if model != read.model or read.task is not None:
             raw = dialect.encode_upstream_request(raw, body, model=model)
@@ -122,7 +123,7 @@ class InferenceEndpoint:
             sample=self._sample(),
             episode=episode,
             traceparent=self._trace.begin(call_id, context.traceparent),
-            tenant=context.principal.tenant.name,
+            tenant=tenant.name,
             model=model,
             critical=critical or is_overflow(task),
             stored=read.stored,

@@ -1,5 +1,6 @@
 """Parse the head of a request once, into typed values."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from functools import lru_cache
@@ -27,8 +28,9 @@ _CACHE: Final = "x-understudies-cache"
 _MAX_EPISODE: Final = 256
 _NAME: Final = TypeAdapter[str](TaskName)
 
+_IDEMPOTENCY_KEY: Final = "idempotency-key"
 _FORWARDED: Final = frozenset(
-    {"authorization", "x-api-key", "api-key", "accept", "user-agent", "idempotency-key", "traceparent"}
+    {"authorization", "x-api-key", "api-key", "accept", "user-agent", _IDEMPOTENCY_KEY, "traceparent"}
 )
 _FORWARDED_PREFIXES: Final = ("openai-", "anthropic-", "x-stainless-")
 
@@ -39,7 +41,7 @@ _SINGLE_HEADERS: Final = CREDENTIALS | {
     "content-length",
     "content-type",
     "user-agent",
-    "idempotency-key",
+    _IDEMPOTENCY_KEY,
     "traceparent",
     "openai-organization",
     "openai-project",
@@ -135,6 +137,8 @@ class RequestContext:
             for name, value in self.headers.items()
             if (name in _FORWARDED or name.startswith(_FORWARDED_PREFIXES)) and name not in CREDENTIALS
         }
+        if (key := passed.get(_IDEMPOTENCY_KEY)) is not None:
+            passed[_IDEMPOTENCY_KEY] = _qualify_idempotency_key(self.principal.tenant.name, key)
         passed.update(self.principal.credentials)
         return passed
 
@@ -198,6 +202,12 @@ def _decode(value: str) -> str:
         return value.encode("latin-1").decode("utf-8")
     except UnicodeError as error:
         raise BadRequest("a header is not UTF-8") from error
+
+
+def _qualify_idempotency_key(tenant: str, key: str) -> str:
+    """Return the key that a teacher gets: it answers an equal one with what it answered before, to whichever tenant."""
+    named = f"{len(tenant)}:{tenant}{key}"
+    return hashlib.sha256(named.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @lru_cache(maxsize=4096)

@@ -70,6 +70,17 @@ class Rules(BaseModel):
         """True if a call needs a tenant's key."""
         return bool(self.tenants) if self.router.require_key is None else self.router.require_key
 
+    def describe_sharing(self) -> str | None:
+        """Return which tenants share tasks, and so students, though nothing says that they are to; None if none do."""
+        sharing = [name for name, tenant in self.tenants.items() if not tenant.states_sharing]
+        others = len(self.tenants) - 1 + (not self.require_key and "default" not in self.tenants)
+        if not sharing or others < 1:
+            return None
+        return (
+            f"tenants {', '.join(sharing)} share their tasks: a student that learned from one answers the others; "
+            "own_tasks = true under [tenants.NAME] keeps a tenant's apart, own_tasks = false says that they share them"
+        )
+
     @field_validator("defaults")
     @classmethod
     def _resolve_judge(cls, defaults: TaskRules, info: ValidationInfo) -> TaskRules:

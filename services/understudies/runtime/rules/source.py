@@ -75,6 +75,8 @@ class RulesSource:
         if self._path is None:
             yield
             return
+        if sharing := self._rules.describe_sharing():
+            _log.warning("%s", sharing)
         loop = asyncio.get_running_loop()
         with suppress(NotImplementedError, RuntimeError, ValueError):
             loop.add_signal_handler(signal.SIGHUP, self.reload)
@@ -138,6 +140,9 @@ class RulesSource:
         _log.info("the changed rules in %s are in force", path)
         for warning in _describe_deferred_changes(before, rules):
             _log.warning("%s", warning)
+        sharing = rules.describe_sharing()
+        if sharing is not None and sharing != before.describe_sharing():
+            _log.warning("%s", sharing)
         for listener in self._listeners:
             listener(rules)
 

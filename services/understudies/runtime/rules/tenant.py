@@ -31,6 +31,11 @@ class TenantRules(BaseModel):
         default=False, description="may send the teacher's key in the header x-understudies-teacher-key"
     )
 
+    @property
+    def states_sharing(self) -> bool:
+        """True if the rules say, either way, whether its tasks are its own."""
+        return "own_tasks" in self.model_fields_set
+
     def owns(self, task: str) -> bool:
         """Return whether a task, by its unqualified name, is the tenant's own."""
         if isinstance(self.own_tasks, bool):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.contexts import FRENCH, REFUNDS, passage, request
 
-from understudies.events import Templates, discovered_task
+from understudies.events import Templates, TenantTemplates, discovered_task
 
 HELPFUL = "You are a helpful assistant."
 WHERE = {
@@ -85,3 +85,27 @@ def test_a_prompt_of_a_megabyte_takes_no_longer_than_its_mask() -> None:
     began = time.process_time()
     tasks(*prompts, "\ud800" * 1_000_000)
     assert time.process_time() - began < 5
+
+
+def test_each_scope_learns_by_its_own_prompts_and_a_prompt_has_the_same_name_in_all() -> None:
+    rng = random.Random(5)
+    templates = TenantTemplates()
+    prompts = [f"{REFUNDS} {passage(rng, 100)}" for _ in range(40)]
+    alone = [templates.task_of("acme", request(prompt)) for prompt in prompts]
+    assert alone == tasks(*prompts)
+    assert len(set(alone[20:])) == 1
+    fresh = [templates.task_of("bolt", request(prompt)) for prompt in prompts[-2:]]
+    assert fresh == [discovered_task(request(prompt)) for prompt in prompts[-2:]]
+    assert fresh[0] != fresh[1]
+
+
+def test_scopes_used_last_are_kept() -> None:
+    templates = TenantTemplates()
+    prompts = [f"{REFUNDS} {passage(random.Random(number), 100)}" for number in range(40)]
+    learned = [templates.task_of("acme", request(prompt)) for prompt in prompts][-1]
+    for number in range(255):
+        templates.task_of(f"tenant-{number}", request(prompts[0]))
+    assert templates.task_of("acme", request(f"{REFUNDS} {passage(random.Random(99), 100)}")) == learned
+    for number in range(256):
+        templates.task_of(f"tenant-{number}", request(prompts[0]))
+    assert templates.task_of("acme", request(f"{REFUNDS} {passage(random.Random(98), 100)}")) != learned

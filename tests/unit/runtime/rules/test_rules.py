@@ -136,3 +136,22 @@ def test_redaction_is_checked_where_it_is_set() -> None:
     for wrong in ({"redact_packs": ["passports"]}, {"redact_patterns": {"STAFF": "("}}, {"redact_patterns": {"X": ""}}):
         with pytest.raises(ValidationError, match=r"redact_"):
             Rules.model_validate({"router": wrong})
+
+
+@pytest.mark.parametrize(
+    ("own", "require_key", "sharing"),
+    [
+        ({"acme": {}, "bolt": {}}, None, "acme, bolt"),
+        ({"acme": {}, "bolt": {"own_tasks": True}}, None, "acme"),
+        ({"acme": {"own_tasks": False}, "bolt": {"own_tasks": ["triage"]}}, None, None),
+        ({"acme": {}}, None, None),
+        ({"acme": {}}, False, "acme"),
+        ({}, None, None),
+    ],
+)
+def test_tenants_that_share_their_tasks_unsaid_are_named(
+    own: dict[str, Any], require_key: bool | None, sharing: str | None
+) -> None:
+    tenants = {name: {"keys": [], **fields} for name, fields in own.items()}
+    told = Rules.model_validate({"tenants": tenants, "router": {"require_key": require_key}}).describe_sharing()
+    assert told is None if sharing is None else told is not None and told.startswith(f"tenants {sharing} share")

@@ -297,3 +297,17 @@ async def test_it_follows_no_longer_than_the_block(source: RulesSource) -> None:
     async with source.watch(0.001):
         pass
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_tenants_that_share_their_tasks_unsaid_are_named_at_the_start_and_once_they_change(
+    path: Path, source: RulesSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(path, "[tenants.acme]\nkeys = []\n[tenants.bolt]\nkeys = []\n")
+    assert source.reload()
+    async with source.watch(3600):
+        assert [text.partition(" share")[0] for text in warnings(caplog)] == ["tenants acme, bolt"] * 2
+        write(path, "[tenants.acme]\nkeys = []\n[tenants.bolt]\nkeys = []\nown_tasks = true\n")
+        assert source.reload()
+        write(path, "[tenants.acme]\nkeys = []\nown_tasks = true\n[tenants.bolt]\nkeys = []\nown_tasks = true\n")
+        assert source.reload()
+    assert [text.partition(" share")[0] for text in warnings(caplog)] == ["tenants acme, bolt"] * 2 + ["tenants acme"]

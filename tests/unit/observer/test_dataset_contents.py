@@ -61,6 +61,7 @@ async def test_only_the_tasks_own_answers_of_the_teacher_count(scene: ObserverHa
         make_invocation("another task's", task="other"),
         make_invocation("too late", at=START + MINUTE),
         make_invocation("audited", origin="audit", audits="x", route=routed("audit")),
+        make_invocation("by a successor", origin="succession", audits="x", route=routed("audit")),
         make_invocation("from a file", origin="imported"),
     )
     await scene.publish_and_wait(make_promotion())

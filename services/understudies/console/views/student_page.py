@@ -29,6 +29,7 @@ _PHASES = {
     "validation": "held-out examples",
     "shadow": "shadow answers",
     "audit": "audits of what it served",
+    "succession": "answers of the teacher's successor",
 }
 _MAX_CHARACTERS = 400
 _LABELS = {"n": "Validation calls"}

@@ -42,6 +42,7 @@ _UNSET_DESCRIPTIONS: Final[Mapping[str, str]] = {
     "dream_daily_budget_usd": "none are written",
     "dream_hours": "the quietest eight",
     "tasks": "all",
+    "consent": "not said",
     "when_online_away": "student_only",
 }
 

@@ -1,13 +1,14 @@
 """Judge by a language model and a rubric, asked in both orders."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from understudies.events import Message
 from understudies.judges.backends import ask_rubric
 from understudies.judges.base import AGREEMENT, Judgement, abbreviate, format_judge_name
 from understudies.judges.exact import compare_texts, tool_use_mismatch
 from understudies.judges.human_marks import NO_MARKS, HumanMarks
+from understudies.judges.judging_cost import JudgingCost
 from understudies.judges.materials import JudgeUnavailableError, read_material
 
 
@@ -23,6 +24,8 @@ class RubricJudge:
     spec: str
     """The digest of that table: marks hold for one model and one rubric."""
     marks: HumanMarks = NO_MARKS
+    spending: JudgingCost | None = field(default=None, compare=False, repr=False)
+    """Takes the cost of each judgement, where someone counts it beside the verdicts."""
 
     @property
     def name(self) -> str:
@@ -49,6 +52,8 @@ class RubricJudge:
         if not teacher.text.strip() or not student.text.strip():
             return Judgement(0.0, False, "one of the two is empty")
         answer = ask_rubric(self.spec, teacher.text, student.text)
+        if self.spending is not None:
+            self.spending.add(answer.cost_usd)
         if answer.in_order and answer.reversed:
             return Judgement(1.0, True, cost_usd=answer.cost_usd)
         return Judgement(

@@ -89,6 +89,10 @@ class TaskRules(BaseModel):
     dream_hours: str | None = Field(
         default=None, description="hours (UTC) in which to write them, such as 22-6; absent: the quietest eight"
     )
+    require_consent: bool = Field(
+        default=False,
+        description="train on calls alone that are marked with consent; a call marked as refused never trains",
+    )
     succession_days: int = Field(
         default=30,
         ge=0,

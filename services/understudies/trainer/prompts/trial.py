@@ -9,8 +9,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from understudies.datasets.dataset import Example
-from understudies.events import Usage
+from understudies.events import Message, Usage
 from understudies.judges.base import Judge
+from understudies.judges.fallible import is_slow
 from understudies.students.base import StudentError, UnusableAnswer
 from understudies.students.endpoint.client import ChatClient
 from understudies.students.few_shot.student import FewShotStudent
@@ -142,8 +143,14 @@ class Trials:
             return Outcome(False, 0.0, None, 0, f"({error})")
         cost = student.cost(answer.usage)
         self.purse.pay(cost, name)
-        agreed = self._judge.judge(example.answer, answer.message).agreed
+        agreed = await self._agrees(example.answer, answer.message)
         return Outcome(agreed, answer.confidence, cost, _tokens(answer.usage), answer.text[:_LONGEST_ANSWER])
+
+    async def _agrees(self, teacher: Message, student: Message) -> bool:
+        if not is_slow(self._judge):
+            return self._judge.judge(teacher, student).agreed
+        # A model that judges is not asked in an event loop.
+        return (await asyncio.to_thread(self._judge.judge, teacher, student)).agreed
 
 
 class Reflection:

@@ -1,7 +1,7 @@
 """What a model that judges costs while a student is trained: it counts as cost of the training."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -68,7 +68,7 @@ async def trained(tmp_path: Path, trainer: Any, **settings: Any) -> tuple[Promot
     return told, files, app
 
 
-def asks_the_judge(pairs: int) -> Any:
+def asks_the_judge(pairs: int) -> Callable[[TrainingData, TrainerSettings], NotApplicable]:
     """A trainer that has so many pairs of answers judged, and then finds that its kind does not suit the task."""
 
     def train(data: TrainingData, settings: TrainerSettings) -> NotApplicable:

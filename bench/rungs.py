@@ -32,7 +32,7 @@ from bench.prompts import local_model
 from tests.support.fine_tuning_server import FineTuningServer, serve
 
 from understudies.datasets.dataset import Dataset, Example
-from understudies.events import Message, Request, fingerprint, split_of
+from understudies.events import Message, Request, Split, fingerprint, split_of
 from understudies.judges.choice import choose_judge
 from understudies.stats.coverage import ideal_coverage
 from understudies.students.base import StudentError
@@ -130,7 +130,7 @@ class Provider(FineTuningServer):
     def _example(number: int, turns: Sequence[Message]) -> Example:
         request = Request(messages=tuple(turns[:-1]))
         # A provider holds some of the file out, to stop in time.
-        split = "validation" if number % 8 == 7 else "train"
+        split: Split = "validation" if number % 8 == 7 else "train"
         now = datetime(2026, 1, 5, tzinfo=UTC)
         return Example(
             id=str(number), at=now, fingerprint=fingerprint(request), split=split, teacher="file", request=request,

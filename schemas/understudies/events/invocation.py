@@ -8,7 +8,8 @@ from understudies.events.base import Event
 from understudies.events.money import Usd, usd
 from understudies.events.request import Request, Response, Usage
 
-Origin = Literal["live", "audit", "synthetic", "imported"]
+Origin = Literal["live", "audit", "synthetic", "imported", "succession"]
+"""`succession`: a retiring teacher's successor was asked about a call: its answer is evidence, and trains nothing."""
 ServedBy = Literal["teacher", "student", "cache", "none"]
 Reason = Literal[
     "no_student",  # no student is promoted for the task
@@ -77,7 +78,9 @@ class Invocation(Event):
     episode: str | None = None
     tenant: str = "default"
     origin: Origin = "live"
-    audits: str | None = Field(default=None, description="id of the invocation that this one audits")
+    audits: str | None = Field(
+        default=None, description="id of the invocation that this one audits, or asks a successor about"
+    )
     served_by: ServedBy = "teacher"
     model: str = Field(default="", description="model that answered, as it names itself")
     student: str | None = Field(default=None, description="student that was asked, such as `triage@3`")
@@ -135,7 +138,7 @@ class Invocation(Event):
         """
         complete = self.response is not None and self.response.says_something and not self.hung_up
         own = self.route is None or self.route.reason != "fallback"
-        return self.served_by == "teacher" and complete and own and self.origin != "synthetic"
+        return self.served_by == "teacher" and complete and own and self.origin not in ("synthetic", "succession")
 
     @property
     def priced(self) -> bool:

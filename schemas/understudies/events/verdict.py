@@ -15,7 +15,8 @@ from understudies.events.serving_scope import (
     Withheld,
 )
 
-Phase = Literal["validation", "shadow", "audit", "self_agreement"]
+Phase = Literal["validation", "shadow", "audit", "self_agreement", "succession"]
+"""`succession`: compared with the successor of a teacher that is to be retired."""
 
 
 class Verdict(Event):

@@ -48,8 +48,8 @@ class Ledger(SavedState):
             self.imported += _cost(call)
             return
         student_cost = call.route.student_cost_usd if call.route else ZERO_USD
-        if call.origin == "audit":
-            self.audits += 1
+        if call.origin in ("audit", "succession"):
+            self.audits += call.origin == "audit"
             self.audit += call.cost_usd
             return
         if call.served_by == "cache":
@@ -84,7 +84,7 @@ class Ledger(SavedState):
 
     @property
     def invested(self) -> Decimal:
-        """The cost of proving and monitoring students: training, shadow answers and audits."""
+        """The cost of proving and monitoring students: training, shadow answers, audits, teachers' successors."""
         return usd(self.training + self.compared + self.audit)
 
     @property

@@ -97,7 +97,7 @@ class TaskState(SavedState):
             self._update_student(call.student, lambda student: student.record_cost(call))
         if call.origin == "imported":
             self.imported_volume.record(call.at)
-        elif call.origin not in ("audit", "synthetic") and call.served_by != "cache":
+        elif call.origin not in ("audit", "synthetic", "succession") and call.served_by != "cache":
             self.volume.record(call.at)
         if call.answered_by_teacher and call.response is not None and not self._is_outdated(call):
             self._count_input(call.fingerprint)
@@ -129,7 +129,7 @@ class TaskState(SavedState):
             self._apply_self_agreement(verdict)
         else:
             self._update_student(verdict.student, lambda state: state.record_verdict(verdict))
-        if verdict.phase in ("validation", "shadow"):
+        if verdict.phase in ("validation", "shadow", "succession"):
             student = self.students.get(verdict.student)
             validated_cost = student.validated_cost if student else None
             cost = self.student_cost if validated_cost is None else validated_cost

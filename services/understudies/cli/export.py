@@ -42,6 +42,9 @@ def export(
         bool,
         typer.Option("--evidence", help="Write the split that students are proven on too. Never train on it."),
     ] = False,
+    require_consent: Annotated[
+        bool, typer.Option("--require-consent", help="Only examples whose calls are all marked with consent.")
+    ] = False,
     data: Annotated[Path, typer.Option(help="Data folder of `understudies up`, running or not.")] = DEFAULT_DATA_DIR,
     url: Annotated[
         str | None,
@@ -55,7 +58,10 @@ def export(
 
     One file for each split, TASK.SPLIT.jsonl; those that a format cannot hold are counted with the reason. The files
     hold the calls as they were recorded. The evidence split is left out: a student trained on it would prove nothing.
+    Examples of which a call is marked as refused are left out: they may not train.
     """
+    from understudies.datasets.consent import may_train
+
     with report_errors():
         chosen = _check_format(form)
         examples = asyncio.run(_read(task, data.resolve(), url))
@@ -63,8 +69,11 @@ def export(
             raise ConfigurationError(
                 f"no answered call of a task {task!r} is stored; `understudies status` names the tasks"
             )
-        for line in _write(task, examples, chosen, out, evidence=evidence):
+        permitted = [one for one in examples if may_train(one, required=require_consent)]
+        for line in _write(task, permitted, chosen, out, evidence=evidence):
             print_line(line)
+        if left_out := len(examples) - len(permitted):
+            print_line(f"left out {left_out:,}: they may not train, as a call of theirs says or none does")
 
 
 def _check_format(form: str) -> "ExportFormat":

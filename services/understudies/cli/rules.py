@@ -42,6 +42,7 @@ _UNSET_DESCRIPTIONS: Final[Mapping[str, str]] = {
     "dream_daily_budget_usd": "none are written",
     "dream_hours": "the quietest eight",
     "tasks": "all",
+    "consent": "not said",
     "when_online_away": "student_only",
 }
 
@@ -139,6 +140,7 @@ def _format_teacher(teacher: TeacherSpec, environ: Mapping[str, str]) -> Iterato
     else:
         missing = "" if environ.get(teacher.api_key_env) else "  # not set in this environment"
         yield f"api_key_env = {value(teacher.api_key_env)}{missing}"
+    yield from (f"# {model} is succeeded by {successor}" for model, successor in teacher.successors.items())
     others = [one.teacher if one.model is None else f"{one.teacher} as {one.model}" for one in teacher.fallback]
     yield f"# if it fails: {', then '.join(others) or 'the caller gets the error'}"
 

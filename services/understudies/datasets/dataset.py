@@ -19,7 +19,8 @@ class Example(BaseModel):
     `synthetic` if it was written to train on, else absent.
     `training_only` if all its unbiased calls were imported from a log that is too old to be evidence, else absent.
     `teacher` is the model that answered, by the name that it gave itself; `tenant` who asked last, absent for calls
-    without tenants.
+    without tenants. `consent` says whether it may train a model: true if all its calls were marked so, false if one of
+    them was refused, else absent.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -38,6 +39,7 @@ class Example(BaseModel):
     training_only: bool | None = None
     synthetic: bool | None = None
     tenant: str | None = None
+    consent: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Detect changes of a task's calls: another teacher, shifted traffic, an unproven kind of day."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Final, NamedTuple, Self
@@ -37,6 +37,8 @@ class ChangeMonitor(SavedState):
     restriction: Annotated[CanaryRestriction | None, Key("hold")] = None
     _new_teachers: Counter[str] = field(default_factory=Counter)
     _seen_day_types: Annotated[set[str], SORTED, Key("seen_days")] = field(default_factory=set)
+    succeeded_at: datetime | None = None
+    """When a successor took over that the student was proven against before; what came earlier is of no account."""
 
     @classmethod
     def create(cls, confidences: Iterable[float], teachers: Iterable[str], p0: float) -> Self:
@@ -45,7 +47,7 @@ class ChangeMonitor(SavedState):
 
     def observe_teacher(self, model: str, at: datetime) -> CanaryRestriction | None:
         """Record the model that answered as the teacher; restrict if the student did not learn from it."""
-        if not model or model in self.teachers:
+        if not model or model in self.teachers or self.predates_teacher(at):
             return None
         if not self.teachers:
             # Restored from a snapshot without teachers: assume that the current one has always answered.
@@ -55,7 +57,20 @@ class ChangeMonitor(SavedState):
         if self._new_teachers[model] < _MIN_NEW_TEACHER_CALLS:
             return None
         self.teachers.add(model)
+        if self.restriction is not None and self.restriction.cause != "calendar":
+            # The proof that is under way began with the teacher before: it begins anew.
+            self.restriction = None
         return self._restrict("teacher", at)
+
+    def predates_teacher(self, at: datetime) -> bool:
+        """Return whether a call is from before a successor took over, and so tells of the teacher before."""
+        return self.succeeded_at is not None and at < self.succeeded_at
+
+    def on_succession(self, model: str, retired: Collection[str], at: datetime) -> None:
+        """Record that a model has taken over from the retired ones; more answers of these are a change again."""
+        self.teachers = (self.teachers - set(retired)) | {model}
+        self._new_teachers.clear()
+        self.succeeded_at = at
 
     def observe_verdict(self, at: datetime, score: float, confidence: float) -> None:
         """Record an unbiased verdict on a kind of day."""

@@ -4,16 +4,16 @@ import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Annotated, Final, NamedTuple
 
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.inputs import Input, identify_input
-from understudies.datasets.teacher_lineage import Retirement, retirement_of
 from understudies.evaluator.change_monitor import CanaryRestriction
 from understudies.evaluator.evidence.pending_evidence import NOT_SERVED, Observation
 from understudies.evaluator.judging import AnswerPair, judge_pairs
 from understudies.evaluator.pending_audits import PendingAudits
+from understudies.evaluator.retirements import Retirements
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.shadow import ask_student
 from understudies.evaluator.teacher_answers import RecentTeacherAnswers
@@ -41,6 +41,7 @@ from understudies.runtime.errors import RetryLater
 from understudies.runtime.rules.groups import groups_of
 from understudies.runtime.rules.rules import TaskRulesLookup
 from understudies.runtime.throttle import Throttle
+from understudies.students.base import Answer
 from understudies.students.head_inputs import input_name
 from understudies.students.student_cache import StudentCache
 
@@ -49,8 +50,6 @@ _log = logging.getLogger(__name__)
 
 _LEFT_TO_TEACHER: Final = frozenset({"low_confidence", "withheld", "unconfirmed", "unproven", "student_error"})
 """Reasons for which a call on which a student was asked is left to the teacher."""
-_RETIREMENT_NOTICE: Final = timedelta(days=60)
-"""How long before its teacher is retired a student is named."""
 _SAMPLE_SALT: Final = "sample"
 
 
@@ -81,7 +80,7 @@ class Evaluation(SavedState):
         self._new_id = new_id
         self._judge_wait_s = settings.judge_wait_s
         self.pending_audits = PendingAudits(settings.served_memory)
-        self._announced: set[tuple[str, str]] = set()
+        self._retirements = Retirements(rules)
         self._teacher_answers = RecentTeacherAnswers(rules)
         self._log_throttle = Throttle()
 
@@ -89,13 +88,17 @@ class Evaluation(SavedState):
         """Return the verdicts and alarms from the calls of one task, in order."""
         events: list[Event] = []
         answered: list[AnsweredCall] = []
+        successions: list[AnsweredCall] = []
         for call in calls:
             if call.origin == "imported":
                 # Of a log that was recorded earlier: it is evidence in a dataset or nowhere.
                 continue
             if call.route is not None and call.route.reason == "over_budget":
                 self._over_budget[call.task] = call.at.date()
-            if call.origin == "audit":
+            if call.origin == "succession":
+                if call.response is not None and call.response.says_something and call.served_by == "teacher":
+                    successions.append(AnsweredCall(call, call.response.message))
+            elif call.origin == "audit":
                 audited = self._pop_audited(call)
                 if audited is not None:
                     events += await self._judge_audit(call, audited.call)
@@ -108,11 +111,12 @@ class Evaluation(SavedState):
                 if call.answered_by_teacher:
                     self._teacher_answers.add(call.task, call.response.message)
                     answered.append(AnsweredCall(call, call.response.message))
-        for trial in self._trials_of(answered[0].call.task) if answered else []:
+        for trial in self._trials_of(calls[0].task) if answered or successions else []:
             try:
                 events += await self._judge_shadow(trial, answered)
+                events += await self._judge_successions(trial, successions)
             except ArtifactError as error:
-                events += self._end_unloadable(trial, answered[-1].call, error)
+                events += self._end_unloadable(trial, [*answered, *successions][-1].call, error)
             except RetryLater as error:
                 # Audits must not wait for the student, and evidence lost to such an outage is missing at random.
                 if self._log_throttle():
@@ -162,6 +166,8 @@ class Evaluation(SavedState):
         for one in answered:
             call = one.call
             if call.served_by == "student" and call.student == trial.student:
+                continue
+            if trial.changes.predates_teacher(call.at):
                 continue
             call_input = identify_input(call.request, call.fingerprint, call.episode, system)
             sampled = self._is_sampled(trial, call)
@@ -224,6 +230,37 @@ class Evaluation(SavedState):
             )
         return verdicts
 
+    async def _judge_successions(self, trial: Trial, answered: Sequence[AnsweredCall]) -> list[Event]:
+        """Compare a student in service with the successor of its teacher, on calls drawn whoever served them."""
+        asked = [one for one in answered if trial.is_serving and one.call.model not in trial.changes.teachers]
+        if not asked:
+            return []
+        student = await self._students.get(trial.artifact)
+        answers = await ask_student(student, [one.call.request for one in asked])
+        pairs = [(one, answer) for one, answer in zip(asked, answers, strict=True) if answer is not None]
+        judged = await judge_pairs(
+            trial.judge, [AnswerPair(one.answer, answer.message) for one, answer in pairs], self._judge_wait_s
+        )
+        verdicts: list[Event] = []
+        for (one, answer), judgement in zip(pairs, judged, strict=True):
+            if judgement is None:
+                continue
+            call = one.call
+            call_input = identify_input(call.request, call.fingerprint, call.episode, trial.shape.system)
+            verdict = _succession_verdict(trial, one, answer, judgement)
+            observation = Observation(
+                float(judgement.agreed),
+                answer.confidence,
+                call.at,
+                answer_class=verdict.answer_class,
+                answer=answer_key(answer.message),
+                groups=self._subgroups(call),
+                head=answer.head,
+            )
+            trial.add_succession(call.model, call_input, observation, call.request)
+            verdicts.append(verdict)
+        return verdicts
+
     def _is_sampled(self, trial: Trial, call: Invocation) -> bool:
         """Return whether a call belongs to a sample of the task's calls that no student's confidence decides.
 
@@ -277,7 +314,7 @@ class Evaluation(SavedState):
             repeat = await self._verdict(audit, call, judge, "teacher", "self_agreement") if judge else None
             return [repeat] if repeat else []
         trial = self.trials.get(call.student or "")
-        if trial is None:
+        if trial is None or trial.changes.predates_teacher(audit.at):
             return []
         verdict = await self._verdict(audit, call, trial.judge, trial.student, "audit")
         if verdict is None:
@@ -298,8 +335,7 @@ class Evaluation(SavedState):
             served_from = _served_from(trial, call)
             trial.add_evidence(call_input, replace(observation, at=call.at, served_from=served_from), call.request)
         self._update_levels(trial, call, observation, call_input)
-        restriction = trial.changes.observe_teacher(audit.model, audit.at)
-        return [verdict, *self._apply_restriction(trial, restriction, audit), *self._drift_alarm(trial, audit)]
+        return [verdict, *self._observe_teacher(trial, audit), *self._drift_alarm(trial, audit)]
 
     def _update_levels(self, trial: Trial, call: Invocation, observation: Observation, call_input: Input) -> None:
         """Feed an audited call to the proven levels, for the thresholds from the one that it had to reach on."""
@@ -312,47 +348,26 @@ class Evaluation(SavedState):
         events: list[Event] = []
         for trial in self._trials_of(call.task):
             if call.answered_by_teacher:
-                events += self._apply_restriction(trial, trial.changes.observe_teacher(call.model, call.at), call)
+                events += self._observe_teacher(trial, call)
             elif call.served_by == "student" and call.student == trial.student and trial.is_serving:
                 threshold = trial.promotion.threshold or 0.0
                 events += self._apply_restriction(trial, trial.changes.observe_served(call.at, threshold), call)
         return events + self._detect_coverage_shift(call)
 
+    def _observe_teacher(self, trial: Trial, answered: Invocation) -> list[Event]:
+        """Restrict a student when another model answers as its teacher; one that is proven against it goes on."""
+        before = trial.changes.restriction
+        restriction = trial.changes.observe_teacher(answered.model, answered.at)
+        if restriction is not None:
+            others = trial.changes.teachers - {answered.model}
+            if trial.succeed_teacher(others, answered.at, answered.model):
+                trial.changes.restriction = before
+                return []
+        return self._apply_restriction(trial, restriction, answered)
+
     def apply_retirements(self, now: datetime) -> list[Event]:
-        """Send students back to the canary share whose teacher was retired since the evidence on them began.
-
-        Without that they would serve until three answers of another model have come; and where an alias goes on under
-        its name, no answer tells. The days before, the log says which students are to be proven anew.
-        """
-        events: list[Event] = []
-        declared = self._rules.retirements()
-        for trial in self.trials.values():
-            for model in sorted(trial.changes.teachers):
-                retirement = retirement_of(model, declared)
-                if retirement is None or retirement.at <= trial.call_gate.since:
-                    continue
-                if retirement.at > now:
-                    self._announce_retirement(trial, retirement, now)
-                    continue
-                restriction = trial.changes.on_retirement(now)
-                if trial.apply_restriction(restriction) and trial.is_serving:
-                    events.append(_retirement_drift(trial, retirement, now))
-                elif restriction is not None:
-                    trial.changes.lift()
-        return events
-
-    def _announce_retirement(self, trial: Trial, retirement: Retirement, now: datetime) -> None:
-        if retirement.at - now > _RETIREMENT_NOTICE or (trial.student, retirement.model) in self._announced:
-            return
-        self._announced.add((trial.student, retirement.model))
-        _log.warning(
-            "%s answers for the last time before %s (%s): student %s learned from it and has to be proven anew; let "
-            "its successor answer the task by then",
-            retirement.model,
-            retirement.on.isoformat(),
-            retirement.source,
-            trial.student,
-        )
+        """Prove the students anew whose teacher was retired since the evidence on them began; see `Retirements`."""
+        return self._retirements.apply(self.trials.values(), now)
 
     def _apply_restriction(self, trial: Trial, restriction: CanaryRestriction | None, call: Invocation) -> list[Event]:
         """Report that a student must be proven again; a student that is not serving just restarts its proof."""
@@ -465,18 +480,26 @@ def shown_answer(judge: Judge, judgement: Judgement, answer: Message) -> str | N
     return answer_text(answer) if not judgement.agreed or human_marks(judge) is not None else None
 
 
-def _retirement_drift(trial: Trial, retirement: Retirement, now: datetime) -> Drift:
-    return Drift(
-        id=verdict_id("retirement", retirement.model, trial.student, retirement.at),
-        at=now,
-        task=trial.promotion.task,
+def _succession_verdict(trial: Trial, answered: AnsweredCall, answer: Answer, judgement: Judgement) -> Verdict:
+    call = answered.call
+    return Verdict(
+        id=verdict_id("succession", call.id, trial.student, call.at),
+        at=call.at,
+        task=call.task,
+        invocation=call.id,
         student=trial.student,
-        tier="warn",
-        drifted=False,
-        cause="teacher",
-        confidence=1.0,
-        statistic=trial.coverage_shift.share,
-        audited=trial.audit_count,
+        phase="succession",
+        agreed=judgement.agreed,
+        score=judgement.score,
+        judge=trial.judge.name,
+        why=judgement.why,
+        confidence=answer.confidence,
+        fingerprint=call.fingerprint,
+        answer_class=answer_class(answered.answer, trial.judge),
+        judge_cost_usd=judgement.cost_usd,
+        student_answer=shown_answer(trial.judge, judgement, answer.message),
+        student_class=None if judgement.agreed else answer_class(answer.message, trial.judge),
+        counts=False,
     )
 
 

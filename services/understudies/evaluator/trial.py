@@ -1,7 +1,7 @@
 """The trial of a student: its two gates, what is withheld, and once it serves its drift detectors."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
@@ -18,13 +18,14 @@ from understudies.evaluator.evidence.proven_levels import ProvenLevelsTracker
 from understudies.evaluator.evidence.trial_gates import create_gates, trial_alpha
 from understudies.evaluator.evidence.used_inputs import UsedInputs
 from understudies.evaluator.settings import EvaluatorSettings
+from understudies.evaluator.succession_proof import SuccessionProof
 from understudies.evaluator.trial_migration import migrate_trial
 from understudies.evaluator.trial_result import TrialResult, joint_result
 from understudies.evaluator.withholding import FailingClasses, Withholding
 from understudies.events import Promotion, ProvenLevels, Request
 from understudies.judges.base import Judge
 from understudies.judges.fallible import demanded_agreement, judge_materials, split_alpha
-from understudies.judges.materials import keep_material
+from understudies.judges.materials import JudgeUnavailableError, keep_material
 from understudies.judges.registry import parse_judge
 from understudies.persistence.fields import As, Seconds
 from understudies.persistence.saved_state import Key, SavedState
@@ -91,6 +92,7 @@ class Trial(SavedState):
     """Those of which it gave no verdict."""
     _next_look_at: Annotated[datetime, Key("next_mark")]
     _last_look: Annotated[TrialResult | None, Key("proven")]
+    succession: Annotated[SuccessionProof | None, Key(default=lambda: None)]
 
     def __init__(
         self,
@@ -113,7 +115,7 @@ class Trial(SavedState):
     ) -> None:
         self.promotion = promotion
         self.judge = judge
-        self._materials = judge_materials(judge)
+        self._materials = _materials_at_hand(judge)
         demanded = demanded_agreement(judge, p0, settings.alpha)
         self.alpha = settings.alpha
         self.judge_error = None if demanded is None else demanded - p0
@@ -141,9 +143,7 @@ class Trial(SavedState):
             closed_set=closed_set,
         )
         self.changes = ChangeMonitor.create(confidences, teachers, p0)
-        self.levels = ProvenLevelsTracker(
-            AgreementLevels(thin_thresholds(candidates), p0=p0, alpha=split_alpha(judge, settings.alpha))
-        )
+        self.levels = self._create_levels()
         self.announced = None
         self.drift = None
         self.audit_count = 0
@@ -156,6 +156,11 @@ class Trial(SavedState):
         self._next_look_at = promotion.at + DAY
         self._needs_decision = False
         self._last_look = None
+        self.succession = None
+
+    def _create_levels(self) -> ProvenLevelsTracker:
+        alpha = split_alpha(self.judge, self.alpha)
+        return ProvenLevelsTracker(AgreementLevels(thin_thresholds(self.thresholds), p0=self.p0, alpha=alpha))
 
     @property
     def student(self) -> str:
@@ -287,15 +292,17 @@ class Trial(SavedState):
         return None if self.call_gate.first_at is None else self._next_look_at
 
     def is_due(self, now: datetime) -> bool:
-        """Return whether a day of calls has ended since the last look."""
-        return now >= self._next_look_at
+        """Return whether a day of calls has ended since the last look, or since that at the proof of a succession."""
+        return now >= self._next_look_at or (self.succession is not None and self.succession.is_due(now))
 
     def look(self, now: datetime, *, behind: bool = False) -> TrialResult | None:
         """Return the result if it changed: at a day's end, or at once when more is withheld or levels are withdrawn.
 
         While calls of the day are still to be read (`behind`), the look at its end is postponed.
         """
-        if self.is_due(now) and not behind:
+        if self.succession is not None and not behind:
+            self.succession.look(now, self.input_gate, self.expected_coverage, self._min_span)
+        if now >= self._next_look_at and not behind:
             self._next_look_at += DAY * ((now - self._next_look_at) // DAY + 1)
             until = self._next_look_at - DAY
             self._discard_unjudged_day(until)
@@ -505,10 +512,46 @@ class Trial(SavedState):
             return False
         if restriction.cause != "calendar":
             self.call_gate.restart(restriction.at)
-            self._last_look = None
+            self._last_look = self.succession = None
         if not self.is_serving:
             self.announced = None if restriction.cause != "calendar" else self.announced
         # Announce the end even if no look occurs before it: consumers that read of the change wait for its end.
+        self._restriction_unannounced = self.is_serving
+        self._needs_decision = True
+        return True
+
+    def add_succession(self, model: str, call_input: Input, observation: Observation, request: Request) -> None:
+        """Add the verdict by the answer of a model that is to succeed the teacher; see `SuccessionProof`."""
+        if model in self.changes.teachers:
+            return
+        if self.succession is None or self.succession.model != model:
+            gate = self.call_gate.without_evidence(observation.at - timedelta.resolution)
+            self.succession = SuccessionProof(model, gate, self.withholding.without_verdicts())
+        self.succession.add(call_input, observation, self.shape.call_text(request), self._n_max)
+
+    def succeed_teacher(self, retired: Collection[str], at: datetime, model: str | None = None) -> bool:
+        """Go on with what is proven against the successor, as which `model` now answers; return whether it is proven.
+
+        What is withheld stays withheld, and levels above the contract are to be proven anew. Without the proof nothing
+        changes.
+        """
+        proof = self.succession
+        if proof is None or proof.result is None or not proof.is_proven or model not in (None, proof.model):
+            return False
+        if self.judge_error is None or self.levels.contract_broken:
+            return False
+        kept = self.withholding.withheld
+        self.call_gate, self.withholding, self.withholding.withheld = proof.call_gate, proof.withholding, kept
+        # Calls that are read late are of the teacher before.
+        self.call_gate.since = at
+        self._next_look_at = proof.next_look_at or at + DAY
+        self._last_look = proof.result
+        self.levels = self._create_levels()
+        self.changes.on_succession(proof.model, retired, at)
+        self.succession = None
+        self.announced = proof.result if self.is_serving else None
+        if self.is_serving:
+            self._measure_reference(proof.result.threshold)
         self._restriction_unannounced = self.is_serving
         self._needs_decision = True
         return True
@@ -526,6 +569,8 @@ class Trial(SavedState):
         self.input_gate.attach(self.shape, self.student)
         self.call_gate.attach(self.shape, self.student)
         self.withholding.attach(self.expected_coverage)
+        if self.succession is not None:
+            self.succession.attach(self.shape, self.student, self.expected_coverage)
         self._needs_decision = True
 
 
@@ -541,3 +586,11 @@ def _pop_until(counts: dict[str, int], until: datetime) -> int:
     """Remove the hours that had begun by then, and return their sum."""
     last = _format_hour(until)
     return sum(counts.pop(hour) for hour in [*counts] if hour <= last)
+
+
+def _materials_at_hand(judge: Judge) -> tuple[str, ...]:
+    """Return the texts that the judge needs beside its name, as far as this process has them."""
+    try:
+        return judge_materials(judge)
+    except JudgeUnavailableError:
+        return ()

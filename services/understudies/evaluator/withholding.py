@@ -81,6 +81,18 @@ class Withholding(SavedState):
         """Set what the trial knows, and the snapshot holds once."""
         self._expected_coverage = expected_coverage
 
+    def without_verdicts(self) -> "Withholding":
+        """Return a copy that keeps what is withheld and carried over, and has yet to see any verdict."""
+        copy = Withholding(
+            self.class_floor.without_verdicts(),
+            self.subgroups.without_verdicts(),
+            self._expected_coverage,
+            carried=self._carried,
+            closed_set=self.closed_set,
+        )
+        copy.withheld = self.withheld
+        return copy
+
     def add(self, call_input: Input, observation: Observation, threshold: float | None = None) -> None:
         """Add one verdict; of an input's repeats, a class of answers counts the first of each day.
 

@@ -32,7 +32,7 @@ def read_invocation(record: Mapping[str, Any]) -> PartialCall:
     """
     if record.get("served_by", "teacher") != "teacher":
         raise NotARecordedCall("not answered by the teacher")
-    if record.get("origin") in ("audit", "synthetic"):
+    if record.get("origin") in ("audit", "synthetic", "succession"):
         raise NotARecordedCall("not a call of an agent")
     if as_flag(record.get("hung_up")):
         raise NotARecordedCall("the caller hung up: the answer is what had arrived")

@@ -1,11 +1,14 @@
 """Tell judges that err from those that define agreement, and what the former can prove."""
 
+from dataclasses import replace
+
 from understudies.events import Message
 from understudies.judges.answer_key import answer_key
 from understudies.judges.base import Judge
 from understudies.judges.code import CodeJudge
 from understudies.judges.human_marks import HumanMarks
 from understudies.judges.json_value import JsonJudge
+from understudies.judges.judging_cost import JudgingCost
 from understudies.judges.materials import JudgeUnavailableError, read_material
 from understudies.judges.rubric import RubricJudge
 from understudies.judges.semantic import SemanticJudge
@@ -61,14 +64,18 @@ def marks_needed(p0: float, alpha: float) -> int:
     return low
 
 
+def counting_cost(judge: Judge, spending: JudgingCost) -> Judge:
+    """Return the judge, adding what it costs to `spending`; one that asks no model costs nothing."""
+    return replace(judge, spending=spending) if isinstance(judge, RubricJudge) else judge
+
+
 def judge_materials(judge: Judge) -> tuple[str, ...]:
-    """Return the texts that a judge needs beside its name, as far as this process has them."""
-    if not isinstance(judge, CodeJudge | RubricJudge | SqlJudge) or not judge.spec:
-        return ()
-    try:
-        return (read_material(judge.spec),)
-    except JudgeUnavailableError:
-        return ()
+    """Return the texts that a judge needs beside its name, for another process to keep.
+
+    Raises JudgeUnavailableError if the rules of this process do not contain them.
+    """
+    named = isinstance(judge, RubricJudge | CodeJudge | SqlJudge) and judge.spec
+    return (read_material(named),) if named else ()
 
 
 def is_slow(judge: Judge) -> bool:

@@ -1,7 +1,7 @@
 """Judge by a language model and a rubric, asked in both orders."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from understudies.events import Message
@@ -9,6 +9,7 @@ from understudies.judges.backends import ask_rubric
 from understudies.judges.base import AGREEMENT, Judgement, abbreviate, format_judge_name
 from understudies.judges.exact import compare_texts, tool_use_mismatch
 from understudies.judges.human_marks import NO_MARKS, HumanMarks
+from understudies.judges.judging_cost import JudgingCost
 from understudies.judges.materials import JudgeUnavailableError, read_material
 
 MAX_CHARACTERS: Final = 20_000
@@ -29,6 +30,8 @@ class RubricJudge:
     spec: str
     """The digest of that table: marks hold for one model and one rubric."""
     marks: HumanMarks = NO_MARKS
+    spending: JudgingCost | None = field(default=None, compare=False, repr=False)
+    """Takes the cost of each judgement, where someone counts it beside the verdicts."""
 
     @property
     def name(self) -> str:
@@ -57,6 +60,8 @@ class RubricJudge:
         if max(len(teacher.text), len(student.text)) > MAX_CHARACTERS:
             return Judgement(0.0, False, f"they differ, and one has more than {MAX_CHARACTERS} characters")
         answer = ask_rubric(self.spec, teacher.text, student.text)
+        if self.spending is not None:
+            self.spending.add(answer.cost_usd)
         if answer.in_order and answer.reversed:
             return Judgement(1.0, True, cost_usd=answer.cost_usd)
         return Judgement(

@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 from pydantic import JsonValue, ValidationError
 
+from understudies.datasets.consent import CONSENT_TAG, GIVEN, REFUSED
 from understudies.datasets.dataset import Example
 from understudies.economics.profile import TaskProfile
 from understudies.events import BIASED, Message, Request, Response, split_of, template_of
@@ -36,7 +37,10 @@ SELECT * FROM (
         ))) AS answers,
         max(origin != 'synthetic' AND route.reason NOT IN {biased:Array(String)}) AS drawn,
         max(origin != 'synthetic' AND route.reason NOT IN {biased:Array(String)} AND NOT training_only) AS fresh,
-        min(origin = 'synthetic') AS synthetic
+        min(origin = 'synthetic') AS synthetic,
+        max(lower(tags[{consent_tag:String}]) IN {refused:Array(String)}) AS has_refused,
+        min(origin = 'synthetic' OR lower(tags[{consent_tag:String}]) IN {given:Array(String)})
+            AND NOT synthetic AS has_consented
     FROM invocations FINAL
     WHERE task = {task:String} AND served_by = 'teacher' AND response IS NOT NULL AND NOT hung_up
         AND (JSONHas(assumeNotNull(response), 'message', 'content')
@@ -79,6 +83,9 @@ async def read_task_corpus(
         "since": _format_time(since) if since else _EPOCH,
         "most": max_inputs,
         "biased": list(BIASED),
+        "consent_tag": CONSENT_TAG,
+        "given": list(GIVEN),
+        "refused": list(REFUSED),
     }
     rows = await store.query(_ANSWERED_INPUTS, parameters)
     reader = _CorpusReader()
@@ -131,6 +138,7 @@ def _to_example(row: Mapping[str, Any]) -> Example:
         synthetic=True if row["synthetic"] else None,
         episode=row["last_episode"],
         tenant=row["last_tenant"] if row["last_tenant"] != _NO_TENANT else None,
+        consent=False if row["has_refused"] else True if row["has_consented"] else None,
         calls=row["calls"],
         repeats=_earlier_answers(row["answers"], row["answer"]),
     )

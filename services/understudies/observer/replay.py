@@ -32,7 +32,7 @@ _TABLES: Final[Mapping[str, Sequence[str]]] = {
 }
 # Tie-break for equal storage and event times: a call comes before its audit, a stage before those that follow it.
 _RANK_BY_TABLE: Final[Mapping[str, str]] = {
-    "invocations": "origin = 'audit'",
+    "invocations": "origin IN ('audit', 'succession')",
     "promotions": f"indexOf({list(get_args(Stage))}, stage)",
 }
 _PAGE_QUERY: Final = """

@@ -23,7 +23,8 @@ class Call:
     caller's headers for the teacher, and `query` the query string. None of these three is logged or recorded. `body` is
     `raw` parsed. `stored` marks a call whose answer the provider is asked to store: no student can do that, and the
     teacher is never asked twice for it. `accepts_cached` allows answering from the cache, `allows_caching` allows
-    storing this call's answer in it.
+    storing this call's answer in it. `successor` is the model to ask in place of the call's own, at the same teacher,
+    without any fallback.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Call:
     raw: bytes | None = field(default=None, repr=False)
     forwarded_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: str = field(default="", repr=False)
+    successor: str = ""
 
 
 @fast_dataclass

@@ -137,6 +137,8 @@ def create_app(
         ),
         budget=budget,
         response_cache=response_cache,
+        # A teacher that is given, such as a recorded log, may answer whatever model it is asked for.
+        asks_successors=teacher is None,
     )
     app = RouterApp(
         call_service,

@@ -115,6 +115,11 @@ class ClassFloor(SavedState):
         self._totals = {}
         self._confusions = {}
 
+    def without_verdicts(self) -> ClassFloor:
+        """Return a floor of the same thresholds and training counts without any verdict."""
+        confidences = [-negated for negated in self._negated_confidences]
+        return ClassFloor(confidences, self._training_counts, floor=self.floor, min_verdicts=self.min_verdicts)
+
     def add(self, answer_class: str, score: float, confidence: float, answer: str) -> None:
         """Count one verdict: the teacher's class, the agreement, the student's confidence and its answer."""
         counts = self._counts.get(answer_class)

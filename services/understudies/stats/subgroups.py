@@ -77,6 +77,11 @@ class SubgroupMonitor(SavedState):
         self._logs = {}
         self._counts = {}
 
+    def without_verdicts(self) -> SubgroupMonitor:
+        """Return a monitor of the same thresholds without any verdict."""
+        confidences = [-negated for negated in self._negated_confidences]
+        return SubgroupMonitor(confidences, p_null=self.p_null, alpha=self.alpha, max_groups=self.max_groups)
+
     def add(self, groups: Iterable[str], score: float, confidence: float) -> None:
         """Feed one verdict to the subgroups of its call; raise ValueError if the score is out of range."""
         check_verdict(score)

@@ -26,14 +26,16 @@ WHERE at >= {since:DateTime64(6, 'UTC')} AND origin != 'imported' GROUP BY task,
 _LAST_ANSWERS: Final = """
 SELECT task, argMax((model, usage, cost_usd - route.student_cost_usd, free, route.reason, at), at) AS last
 FROM invocations
-WHERE at >= {since:DateTime64(6, 'UTC')} AND served_by = 'teacher' AND error IS NULL AND origin != 'synthetic'
+WHERE at >= {since:DateTime64(6, 'UTC')} AND served_by = 'teacher' AND error IS NULL
+    AND origin NOT IN ('synthetic', 'succession')
 GROUP BY task
 """
 # One task's last answer is at the end of its part of the table, which is read backwards until there is one.
 _LAST_ANSWER: Final = """
 SELECT model, usage, cost_usd - route.student_cost_usd AS cost, free, route.reason AS reason, at
 FROM invocations
-WHERE task = {task:String} AND served_by = 'teacher' AND error IS NULL AND origin != 'synthetic'
+WHERE task = {task:String} AND served_by = 'teacher' AND error IS NULL
+    AND origin NOT IN ('synthetic', 'succession')
 ORDER BY task DESC, at DESC
 LIMIT 1
 """

@@ -53,6 +53,10 @@ class Manifest(BaseModel):
     terms: dict[str, str] = Field(
         default_factory=dict, description="whether each teacher's answers may train a model, with the source"
     )
+    consents: dict[str, int] = Field(
+        default_factory=dict,
+        description="examples trained on by what their owners said of it; empty if nothing was said of any",
+    )
     files: dict[str, str] = Field(default_factory=dict)
     canonical_form: int = Field(
         default=_FIRST_CANONICAL_FORM, description="form of the requests whose fingerprints it was trained on"
@@ -64,7 +68,7 @@ class Manifest(BaseModel):
         # The first form was not written down, and the names of its artifacts stay what they are.
         unwritten = {"canonical_form"} if self.canonical_form == _FIRST_CANONICAL_FORM else set()
         # Nor were the teachers' terms at first.
-        unwritten |= set() if self.terms else {"terms"}
+        unwritten |= {name for name in ("terms", "consents") if not getattr(self, name)}
         known = self.model_dump(mode="json", exclude={*_INCIDENTAL, *unwritten})
         text = json.dumps(known, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

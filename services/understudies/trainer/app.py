@@ -10,15 +10,17 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, Final
 
+from understudies.datasets.consent import count_consents, without_refused
 from understudies.datasets.dataset import Dataset, read_dataset
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
 from understudies.datasets.system_template import SystemTemplate
 from understudies.datasets.teacher_lineage import describe_terms
-from understudies.events import CANONICAL_FORM, PROMOTIONS, Event, NewId, Promotion, usd
+from understudies.events import CANONICAL_FORM, PROMOTIONS, Event, NewId, Promotion, usd, usd_text
 from understudies.judge_backends.install import install_judge_backends
 from understudies.judges.choice import choose_judge
-from understudies.judges.fallible import demanded_agreement
+from understudies.judges.fallible import counting_cost, demanded_agreement
+from understudies.judges.judging_cost import JudgingCost
 from understudies.judges.registry import parse_judge
 from understudies.persistence.fields import AsArray, OrderedNames
 from understudies.persistence.saved_state import IN_PLACE, Key, SavedState
@@ -91,6 +93,7 @@ class TrainerApp(SavedState):
         self._pending = {}
         self._finished: dict[str, FinishedTraining] = {}
         self._not_before: dict[str, datetime] = {}
+        self._judging: dict[str, JudgingCost] = {}
         self.progress: dict[str, str] = {}
         """How far the trainings have come that take long, by student."""
         self._outbox = Outbox(bus)
@@ -133,6 +136,7 @@ class TrainerApp(SavedState):
             del self._pending[student]
             self._finished.pop(student, None)
             self._not_before.pop(student, None)
+            self._judging.pop(student, None)
             await self._outbox.flush()
         # Kept until it is published, so that an unavailable broker does not cost a second training.
         await self._outbox.flush()
@@ -165,7 +169,13 @@ class TrainerApp(SavedState):
             raise
         except Exception as error:  # noqa: BLE001 - one student must not stop the trainer again and again
             _log.warning("%s cannot be trained", promotion.student, exc_info=True)
-            return self._promotion(promotion, "rejected", reason=f"cannot be trained: {error_text(error)}")
+            judging = self._judging.get(promotion.student)
+            return self._promotion(
+                promotion,
+                "rejected",
+                reason=f"cannot be trained: {error_text(error)}",
+                evidence={"cost_usd": usd_text(judging.total_usd)} if judging and judging.total_usd else {},
+            )
         finally:
             self.progress.pop(promotion.student, None)
 
@@ -174,6 +184,7 @@ class TrainerApp(SavedState):
             raise ArtifactError(f"student {promotion.student!r} was announced as collected without a dataset")
         began = time.perf_counter()
         dataset = read_dataset(self._object_store, promotion.dataset, promotion.task)
+        dataset = self._permitted(promotion, dataset)
         dataset = limit_synthetic(dataset, self._settings.dream_share)
         data, p0 = self._training_data(promotion, dataset)
         trainers = self._allowed_trainers(promotion)
@@ -185,21 +196,23 @@ class TrainerApp(SavedState):
     def _finish(self, promotion: Promotion, training: FinishedTraining) -> Promotion:
         """Save the selected student, and return the outcome of the training as an event."""
         best = training.selection.best(self._settings)
-        evidence = training_evidence(training, best)
         if best is None:
             reason = training.selection.rejection_reason(self._settings)
             if training.data.system.has_context:
                 reason = f"{reason}; {training.data.system.description}"
             if training.ablation is not None:
                 reason = f"{reason}; {training.ablation.description}"
-            return self._promotion(promotion, "rejected", reason=reason, evidence=evidence)
-        artifact = self._save(promotion, best, training)
+            return self._promotion(promotion, "rejected", reason=reason, evidence=training_evidence(training, None))
+        data = training.data
+        # Before the cost is read: it asks the judge as well.
+        head = HeadInputs.find(data.dataset.examples, data.judge, data.system)
+        artifact = self._save(promotion, best, training, head)
         return self._promotion(
             promotion,
             "trained",
             reason=acceptance_reason(best, training),
             artifact=artifact,
-            evidence=evidence,
+            evidence=training_evidence(training, best),
         )
 
     def _training_data(self, promotion: Promotion, dataset: Dataset) -> tuple[TrainingData, float]:
@@ -211,27 +224,40 @@ class TrainerApp(SavedState):
         price = promotion.evidence.get("teacher_cost_usd")
         teacher_cost = usd(str(price)) if price is not None else None
         note = partial(self.progress.__setitem__, promotion.student)
+        judging = self._judging.setdefault(promotion.student, JudgingCost())
         data = TrainingData(
             dataset,
-            judge,
+            counting_cost(judge, judging),
             int.from_bytes(seed[:4], "big"),
             system,
             teacher_cost,
             student=promotion.student,
             at=self._clock.now(),
             journal=StoredJournal(self._object_store, f"{promotion.student} {promotion.dataset}"),
+            judging=judging,
             report=note,
         )
         # What a judge's error takes from the promise, the student has to agree more often.
         demanded = demanded_agreement(judge, rules.min_agreement, _ALPHA)
         return data, rules.min_agreement if demanded is None else demanded
 
+    def _permitted(self, promotion: Promotion, dataset: Dataset) -> Dataset:
+        """Return the examples that may train a model; raises ArtifactError if there are none."""
+        required = self._rules.for_task(promotion.task).require_consent
+        permitted = without_refused(dataset, required=required)
+        left_out = len(dataset.examples) - len(permitted.examples)
+        if left_out:
+            _log.info("%s: %d examples may not train a model and are left out", promotion.student, left_out)
+        if left_out and not permitted.in_split("train"):
+            raise ArtifactError(f"none of its examples may train a model: {left_out} have no consent or are refused")
+        return permitted
+
     def _allowed_trainers(self, promotion: Promotion) -> list[StudentTrainer]:
         """Return the trainers whose students the task's rules allow."""
         rules = self._rules.for_task(promotion.task)
         return [trainer for trainer in self._trainers if rules.allows_student(promotion.student, trainer.kind)]
 
-    def _save(self, promotion: Promotion, best: StudentCandidate, training: FinishedTraining) -> str:
+    def _save(self, promotion: Promotion, best: StudentCandidate, training: FinishedTraining, head: HeadInputs) -> str:
         assert isinstance(best.outcome, TrainedStudent)
         assert promotion.dataset is not None
         dataset = training.data.dataset
@@ -246,14 +272,14 @@ class TrainerApp(SavedState):
             base_model=best.outcome.base_model,
             hyper_parameters=dict(best.outcome.hyper_parameters),
             metrics=best.metrics,
-            cost_usd=training.selection.cost_usd,
+            cost_usd=training.cost_usd,
             seconds=training.seconds,
             licence=best.outcome.licence,
             consent=self._settings.consent,
+            consents=count_consents(dataset.examples),
             terms=describe_terms(dataset.teachers),
             canonical_form=CANONICAL_FORM,
         )
-        head = HeadInputs.find(dataset.examples, training.data.judge, training.data.system)
         return write_artifact(self._object_store, {**best.outcome.files, **head.to_files()}, manifest)
 
     def _promotion(self, promotion: Promotion, stage: Any, **rest: Any) -> Promotion:

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from understudies.datasets.dataset import Dataset, Example
 from understudies.datasets.system_template import NO_CONTEXT, SystemTemplate
 from understudies.judges.base import Judge
+from understudies.judges.judging_cost import JudgingCost
 from understudies.students.base import Student
 from understudies.students.endpoint.settings import EndpointSettings
 from understudies.students.exact_match import ExactMatchStudent
@@ -69,6 +70,8 @@ class TrainingData:
     """What the training must not do twice."""
     counted: set[str] = field(default_factory=set)
     """What is counted as cost already: a training may be repeated with other examples, and find it in the journal."""
+    judging: JudgingCost = field(default_factory=JudgingCost)
+    """What the judge has cost so far, in other processes too."""
     report: Callable[[str], None] = lambda progress: None
     """Takes the progress of a long training, for the status; called from the thread that trains."""
 

@@ -1,10 +1,12 @@
 """Turn a dataset into a trained and validated student."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from pydantic import JsonValue
 
 from understudies.datasets.teacher_lineage import describe_terms
+from understudies.events import usd, usd_text
 from understudies.trainer.ablation import SyntheticAblation
 from understudies.trainer.selection import Selection, StudentCandidate
 from understudies.trainer.trainers import TrainingData
@@ -19,6 +21,11 @@ class FinishedTraining:
     seconds: float
     ablation: SyntheticAblation | None = None
 
+    @property
+    def cost_usd(self) -> Decimal:
+        """What the training has cost in US dollars, that of a model that judged included."""
+        return usd(self.selection.cost_usd + self.data.judging.total_usd)
+
 
 def training_evidence(training: FinishedTraining, best: StudentCandidate | None) -> dict[str, JsonValue]:
     """Return the evidence on a training for the `trained` and `rejected` events."""
@@ -26,11 +33,13 @@ def training_evidence(training: FinishedTraining, best: StudentCandidate | None)
     evidence: dict[str, JsonValue] = {
         "judge": data.judge.name,
         "min_agreement": selection.p0,
-        "cost_usd": format(selection.cost_usd.normalize(), "f"),
+        "cost_usd": format(training.cost_usd.normalize(), "f"),
         "seconds": training.seconds,
         "tried": [candidate.summary for candidate in selection.candidates],
         "examples": len(data.dataset.in_split("train")),
     }
+    if data.judging.total_usd:
+        evidence["judging_usd"] = usd_text(data.judging.total_usd)
     evidence["terms"] = {**describe_terms(data.dataset.teachers)}
     if data.system.has_context:
         evidence["context"] = data.system.summary()

@@ -19,6 +19,7 @@ some_calls = st.one_of(
     ),
     st.builds(lambda cost: teacher_call(cost=str(cost), origin="audit", reason="audit"), amounts),
     st.builds(lambda cost: teacher_call(cost=str(cost), origin="synthetic"), amounts),
+    st.builds(lambda cost: teacher_call(cost=str(cost), origin="succession", reason="audit"), amounts),
     st.builds(
         lambda cost, part: teacher_call(cost=str(cost + part), student_cost=str(part), reason="low_confidence"),
         amounts,
@@ -65,6 +66,12 @@ def test_an_audit_is_a_cost_and_no_call() -> None:
     assert (ledger.calls, ledger.audits, ledger.audit) == (0, 1, Decimal("0.01"))
     assert ledger.teacher_price is None
     assert ledger.savings == Decimal("-0.01")
+
+
+def test_asking_a_successor_is_a_cost_like_an_audit_and_no_call() -> None:
+    ledger = booked(teacher_call(cost="0.01", origin="succession", audits="x", reason="audit"))
+    assert (ledger.calls, ledger.audits, ledger.audit, ledger.invested) == (0, 0, Decimal("0.01"), Decimal("0.01"))
+    assert ledger.teacher_price is None
 
 
 def test_synthetic_examples_are_a_cost_of_training() -> None:

@@ -54,6 +54,7 @@ def test_examples_are_distinct_inputs_that_the_teacher_answered() -> None:
         teacher_call(8, response=None, error="down"),
         teacher_call(9, origin="synthetic"),
         teacher_call(10, origin="audit", audits="x"),
+        teacher_call(11, origin="succession", audits="x"),
     )
     assert book.examples == 6
 
@@ -63,6 +64,7 @@ def test_audits_and_synthetic_calls_are_no_demand() -> None:
         teacher_call(0),
         teacher_call(1, origin="audit", audits="x"),
         teacher_call(2, origin="synthetic"),
+        teacher_call(4, origin="succession", audits="x"),
         teacher_call(3, served_by="none"),
     )
     assert book.volume.hourly_counts(at_hour(1)) == [2]

@@ -97,8 +97,15 @@ def test_what_asks_for_a_whole_proof_replaces_what_asks_for_a_look_and_not_the_o
     changes.observe_served(SATURDAY, 0.5)
     assert changes.on_coverage_shift(SATURDAY) == CanaryRestriction("traffic", SATURDAY)
     assert changes.observe_served(MONDAY, 0.5) is None
-    assert [changes.observe_teacher("teacher-2", MONDAY) for _ in range(3)] == [None] * 3
     assert changes.restriction == CanaryRestriction("traffic", SATURDAY)
+
+
+def test_another_teacher_begins_the_proof_under_way_anew() -> None:
+    changes = new()
+    changes.on_coverage_shift(SATURDAY)
+    found = [changes.observe_teacher("teacher-2", MONDAY) for _ in range(3)]
+    assert found == [None, None, CanaryRestriction("teacher", MONDAY)]
+    assert changes.restriction == CanaryRestriction("teacher", MONDAY)
 
 
 def test_state_round_trips_and_goes_on() -> None:

@@ -144,6 +144,7 @@ def test_the_request_in_a_body_leaves_out_what_is_not_the_input() -> None:
 def test_who_answered_and_how_the_call_was_chosen() -> None:
     assert invocation().answered_by_teacher
     assert not invocation(origin="synthetic").answered_by_teacher
+    assert not invocation(origin="succession").answered_by_teacher
     assert not invocation(served_by="student").answered_by_teacher
     assert not invocation(response=None, error="x").answered_by_teacher
     nothing = Message(role="assistant", content=None)

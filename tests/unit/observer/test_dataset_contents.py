@@ -61,6 +61,7 @@ async def test_only_the_tasks_own_answers_of_the_teacher_count(scene: ObserverHa
         make_invocation("another task's", task="other"),
         make_invocation("too late", at=START + MINUTE),
         make_invocation("audited", origin="audit", audits="x", route=routed("audit")),
+        make_invocation("by a successor", origin="succession", audits="x", route=routed("audit")),
         make_invocation("from a file", origin="imported"),
     )
     await scene.publish_and_wait(make_promotion())
@@ -268,3 +269,28 @@ async def test_an_input_is_for_training_alone_until_a_call_that_may_be_evidence_
         "of a young log": None,
     }
     assert all(example.unbiased for example in examples)
+
+
+@pytest.mark.parametrize(
+    ("said", "consent"),
+    [
+        (["yes", "yes"], True),
+        (["Yes"], True),
+        (["yes", None], None),
+        (["yes", "perhaps"], None),
+        ([None], None),
+        (["no"], False),
+        (["yes", "no"], False),
+        (["FALSE", "yes"], False),
+    ],
+)
+async def test_an_example_has_consent_if_all_its_calls_have_it_and_none_if_one_is_refused(
+    scene: ObserverHarness, said: list[str | None], consent: bool | None
+) -> None:
+    calls = [
+        make_invocation("mine", at=START - number * MINUTE, tags={} if word is None else {"consent": word})
+        for number, word in enumerate(said)
+    ]
+    await scene.publish_and_wait(*calls, make_promotion())
+    [example] = scene.read_last_dataset().examples
+    assert example.consent is consent

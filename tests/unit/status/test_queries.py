@@ -49,6 +49,7 @@ async def test_calls_of_a_day_are_those_that_a_student_could_have_served(store: 
         make_invocation("c", served_by="cache"),
         make_invocation("d", origin="audit"),
         make_invocation("e", origin="synthetic"),
+        make_invocation("f", origin="succession"),
     ]
     await insert(store, "invocations", yesterday, make_invocation("a", cost_usd=usd("0.01")), served, served, *others)
     since = start_of_day(START)

@@ -24,7 +24,13 @@ from understudies.students.loader import load_student
 from understudies.trainer import app as trainer_app
 from understudies.trainer.app import TrainerApp, create_app
 from understudies.trainer.settings import TrainerSettings
-from understudies.trainer.trainers import NotApplicable, StudentTrainer, TrainingData
+from understudies.trainer.trainers import (
+    NotApplicable,
+    StudentTrainer,
+    TrainedStudent,
+    TrainingData,
+    train_exact_match,
+)
 from understudies.trainer.validation import NoVerdicts
 
 LATER = START + timedelta(days=7)
@@ -371,3 +377,54 @@ async def test_it_starts_ticks_and_stops(files: ObjectStore) -> None:
     await app.tick(LATER)
     await app.stop()
     assert recorder.published == []
+
+
+def with_consents(data: Dataset, *consents: bool | None) -> Dataset:
+    marked = [
+        example.model_copy(update={"consent": consents[number % len(consents)]})
+        for number, example in enumerate(data.examples)
+    ]
+    return Dataset(data.task, tuple(marked))
+
+
+@pytest.mark.parametrize(("required", "kept"), [(True, {True}), (False, {True, None})])
+async def test_examples_without_consent_are_never_trained_on_where_it_is_required_nor_refused_ones_at_all(
+    files: ObjectStore, required: bool, kept: set[bool | None]
+) -> None:
+    seen: list[bool | None] = []
+
+    def train(data: TrainingData, settings: TrainerSettings) -> TrainedStudent | NotApplicable:
+        seen.extend(example.consent for example in data.dataset.examples)
+        return train_exact_match(data, settings)
+
+    recorder = CapturingBus()
+    app = TrainerApp(
+        TrainerSettings(kinds=("probe",)),
+        bus=recorder.bus,
+        clock=VirtualClock(LATER),
+        object_store=files,
+        new_id=SeededIds(1),
+        rules=Rules(defaults=TaskRules(require_consent=required)),
+        trainers=[StudentTrainer("probe", train)],
+    )
+    await app.handle(to_records(collected(files, with_consents(intents(120), True, None, False))))
+    assert set(seen) == kept
+    assert seen.count(True) == 40
+
+
+async def test_the_manifest_says_how_many_examples_had_consent(files: ObjectStore) -> None:
+    recorder = CapturingBus()
+    await make(files, recorder).handle(to_records(collected(files, with_consents(intents(400), True, True, None))))
+    artifact = only(recorder).artifact
+    assert artifact is not None
+    consents = read_artifact(files, artifact)[0].consents
+    assert consents == {"given": 267, "not said": 133}
+
+
+async def test_a_dataset_without_any_consent_is_rejected_with_the_reason(files: ObjectStore) -> None:
+    recorder = CapturingBus()
+    rules = Rules(defaults=TaskRules(require_consent=True))
+    await make(files, recorder, rules).handle(to_records(collected(files, intents(60))))
+    told = only(recorder)
+    assert (told.stage, told.artifact) == ("rejected", None)
+    assert "none of its examples may train a model: 60 have no consent or are refused" in told.reason

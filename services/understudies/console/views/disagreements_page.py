@@ -24,7 +24,12 @@ from understudies.judges.answer_text import answer_text
 _MAX_EXCERPT: Final = 160
 _MAX_TURNS: Final = 20
 _MAX_CHARACTERS: Final = 8000
-_PHASES: Final = {"validation": "held-out example", "shadow": "in shadow", "audit": "audit of a served answer"}
+_PHASES: Final = {
+    "validation": "held-out example",
+    "shadow": "in shadow",
+    "audit": "audit of a served answer",
+    "succession": "by the teacher's successor",
+}
 _FILTERS: Final = {
     "": "All",
     "unmarked": "Not marked yet",

@@ -29,6 +29,7 @@ _PHASES = {
     "validation": "held-out examples",
     "shadow": "shadow answers",
     "audit": "audits of what it served",
+    "succession": "answers of the teacher's successor",
 }
 _MAX_CHARACTERS = 400
 _LABELS = {"n": "Validation calls"}
@@ -123,6 +124,9 @@ def _manifest_rows(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield "Licence of the base model", manifest.licence or MISSING_VALUE
     yield "Training cost", format_usd(manifest.cost_usd)
     yield "Training took", f"{manifest.seconds:,.1f} s"
+    if manifest.consents:
+        said = ", ".join(f"{count} {name}" for name, count in manifest.consents.items())
+        yield "Owners' consent to the examples", said
     yield "Teacher's terms allow distillation", _consent(manifest.consent.distillation)
     yield "Personal data among the examples", _consent(manifest.consent.personal_data)
     for name, value in {**manifest.hyper_parameters, **manifest.metrics}.items():

@@ -133,6 +133,12 @@ class CallGate(SavedState):
         reached = next((point.calls for point in self.tail_gate.evidence() if point.confidence == threshold), None)
         return None if reached is None or not self.tail_gate.calls else reached / self.tail_gate.calls
 
+    def without_evidence(self, since: datetime) -> "CallGate":
+        """Return a gate of the same thresholds for the calls after a time, with a history of texts of its own."""
+        head = self.head_gate and _copy_without_evidence(self.head_gate)
+        tail = _copy_without_evidence(self.tail_gate)
+        return CallGate(tail, head, since=since, shape=self._shape, student=self._student)
+
     def restart(self, since: datetime) -> None:
         """Discard all evidence; calls after that time must prove the student again."""
         self.tail_gate, self.head_gate = (

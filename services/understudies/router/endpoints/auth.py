@@ -24,6 +24,7 @@ class Tenant:
     daily_budget_usd: Decimal | None = None
     over_budget: OverBudgetRule = "student_only"
     own_teacher_key: bool = False
+    consent: bool | None = None
     _tasks: re.Pattern[str] | None = field(default=None, repr=False)
     _owns: Callable[[str], bool] | None = field(default=None, repr=False, compare=False)
 
@@ -36,6 +37,7 @@ class Tenant:
             rules.daily_budget_usd,
             rules.over_budget,
             rules.own_teacher_key,
+            rules.consent,
             None if tasks is None else re.compile("|".join(translate(glob) for glob in tasks) or r"(?!)"),
             rules.owns if rules.own_tasks else None,
         )

@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from understudies.datasets.consent import consent_tags
 from understudies.dialects.base import DecodedRequest, Dialect, InvalidRequest
 from understudies.dialects.json_fields import with_long_integers
 from understudies.events import NewId, TenantTemplates
@@ -112,7 +113,7 @@ class InferenceEndpoint:
         if model != read.model or read.task is not None:
             raw = dialect.encode_upstream_request(raw, body, model=model)
             body = _without_router_fields(body, model)
-        episode, critical, cache = context.call_directives()
+        episode, critical, cache, consent = context.call_directives()
         now = self._clock.now()
         call_id = self._new_id(now)
         return Call(
@@ -125,6 +126,7 @@ class InferenceEndpoint:
             traceparent=self._trace.begin(call_id, context.traceparent),
             tenant=tenant.name,
             model=model,
+            tags=consent_tags(tenant.consent, consent),
             critical=critical or is_overflow(task),
             stored=read.stored,
             api=dialect.api,

@@ -130,6 +130,11 @@ _ASKED: Final[list[dict[str, Any]]] = [
             {"type": "string", "pattern": "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[Yy][Ee][Ss]|[Nn][Oo]|0|1)$"},
             "true: the teacher answers, whatever the rules and the student",
         ),
+        (
+            "X-Understudies-Consent",
+            {"type": "string", "pattern": "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[Yy][Ee][Ss]|[Nn][Oo]|0|1)$"},
+            "whether the call may train a student; false counts whatever the tenant's rule says",
+        ),
         ("X-Understudies-Cache", _TEXT, "no: an answer given before is not given again"),
     )
 ]

@@ -24,6 +24,7 @@ ALIAS: Final = "understudies/"
 _EPISODE: Final = "x-understudies-episode"
 _CRITICAL: Final = "x-understudies-critical"
 _CACHE: Final = "x-understudies-cache"
+_CONSENT: Final = "x-understudies-consent"
 
 _MAX_EPISODE: Final = 256
 _NAME: Final = TypeAdapter[str](TaskName)
@@ -57,6 +58,8 @@ class CallDirectives(NamedTuple):
     critical: bool
     """True if the teacher must answer, under any circumstances."""
     cache: CacheDirectives
+    consent: bool | None
+    """Whether the call may train a model; None if the caller does not say."""
 
 
 @fast_dataclass
@@ -126,8 +129,9 @@ class RequestContext:
         headers = self.headers
         return CallDirectives(
             _parse_episode(headers.get(_EPISODE)),
-            _parse_critical(headers.get(_CRITICAL)),
+            _parse_flag(headers.get(_CRITICAL), "X-Understudies-Critical") is True,
             parse_cache_directives(headers.get(_CACHE), headers.get("cache-control")),
+            _parse_flag(headers.get(_CONSENT), "X-Understudies-Consent"),
         )
 
     def upstream_headers(self) -> dict[str, str]:
@@ -187,13 +191,15 @@ def _parse_episode(name: str | None) -> str | None:
     return name
 
 
-def _parse_critical(word: str | None) -> bool:
+def _parse_flag(word: str | None, header: str) -> bool | None:
     """Refuse values that are neither true nor false: a misspelt one must not leave a critical call to a student."""
-    if word is None or word.lower() in ("0", "false", "no"):
+    if word is None:
+        return None
+    if word.lower() in ("0", "false", "no"):
         return False
     if word.lower() in ("1", "true", "yes"):
         return True
-    raise BadRequest("header X-Understudies-Critical is neither true nor false", _CRITICAL)
+    raise BadRequest(f"header {header} is neither true nor false", header.lower())
 
 
 def _decode(value: str) -> str:

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
-from understudies.events import Invocation, Request, Response, SeededIds, fingerprint
+from understudies.events import Invocation, Origin, Request, Response, SeededIds, fingerprint
 from understudies.redaction.redactor import Redactor, redact_request, redacted
 from understudies.router.call import Call, TeacherAnswer, TeacherError
 from understudies.router.routing.decision import RouteRecord
@@ -40,17 +41,17 @@ class PendingInvocation:
 
 
 class InvocationBuilder:
-    """Build the events of a call, or of its audit.
+    """Build the events of a call, of its audit, or of asking a successor about it.
 
     `request` and `fingerprint` are redacted, as recorded and as given to students; reading them raises what the
     redactor raises. A call whose request cannot be redacted is not recorded, and only its teacher may see it.
     """
 
-    __slots__ = ("_fingerprint", "_redact", "_request", "audit", "call")
+    __slots__ = ("_fingerprint", "_redact", "_request", "call", "origin")
 
-    def __init__(self, call: Call, redact: Redactor | None = None, *, audit: bool = False) -> None:
+    def __init__(self, call: Call, redact: Redactor | None = None, *, origin: Origin = "live") -> None:
         self.call = call
-        self.audit = audit
+        self.origin: Origin = origin
         self._redact = redact
         self._request: Request | None = None
         self._fingerprint: str | None = None
@@ -87,9 +88,16 @@ class InvocationBuilder:
 
     def for_audit(self) -> "InvocationBuilder":
         """Return the builder for the audit of this call."""
-        audit = InvocationBuilder(self.call, self._redact, audit=True)
-        audit._request, audit._fingerprint = self._request, self._fingerprint
-        return audit
+        return self._for_repeat(self.call, "audit")
+
+    def for_successor(self, model: str) -> "InvocationBuilder":
+        """Return the builder for asking another model of the same teacher about this call."""
+        return self._for_repeat(replace(self.call, successor=model), "succession")
+
+    def _for_repeat(self, call: Call, origin: Origin) -> "InvocationBuilder":
+        repeat = InvocationBuilder(call, self._redact, origin=origin)
+        repeat._request, repeat._fingerprint = self._request, self._fingerprint
+        return repeat
 
     def from_student(self, route: RouteRecord, response: Response, *, student: str, **fields: Any) -> PendingInvocation:
         """Return the event of a call answered by the student."""
@@ -115,24 +123,25 @@ class InvocationBuilder:
 
     def from_failure(self, route: RouteRecord, error: TeacherError, **fields: Any) -> PendingInvocation:
         """Return the event of a call that the teacher did not answer."""
-        return self._pending(route, served_by="none", model=self.call.model, error=str(error), **fields)
+        model = self.call.successor or self.call.model
+        return self._pending(route, served_by="none", model=model, error=str(error), **fields)
 
     def _pending(self, route: RouteRecord, *, answer_bytes: int = 0, **fields: Any) -> PendingInvocation:
         return PendingInvocation(self, route, fields, len(self.call.raw or b"") + answer_bytes)
 
     def build(self, route: RouteRecord, fields: Mapping[str, Any]) -> Invocation:
         """Build the event; an audit's id is derived from the call's, so repeating it gives the same id."""
-        call = self.call
+        call, is_live = self.call, self.origin == "live"
         event = Invocation(
-            id=SeededIds(f"audit:{call.id}")(call.at) if self.audit else call.id,
-            origin="audit" if self.audit else "live",
-            audits=call.id if self.audit else None,
+            id=call.id if is_live else SeededIds(f"{self.origin}:{call.id}")(call.at),
+            origin=self.origin,
+            audits=None if is_live else call.id,
             at=call.at,
             task=call.task,
             episode=self._episode(),
             tenant=call.tenant,
             api=call.api,
-            streamed=call.stream and not self.audit,
+            streamed=call.stream and is_live,
             request=self.request,
             fingerprint=self.fingerprint,
             route=route.to_route(),

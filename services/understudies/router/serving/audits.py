@@ -10,8 +10,9 @@ from typing import Final
 
 from understudies.events import usd
 from understudies.judges.answer_key import answer_key
-from understudies.router.budgets.call_budget import CallBudget
-from understudies.router.call import Call, Teacher, TeacherAnswer, TeacherError
+from understudies.router.budgets.call_budget import BudgetExceeded, CallBudget
+from understudies.router.budgets.reservation import Reservation
+from understudies.router.call import ZERO_USD, Call, Teacher, TeacherAnswer, TeacherError
 from understudies.router.recording.invocation import InvocationBuilder, PendingInvocation
 from understudies.router.routing.decision import Decision, TaskRoute
 from understudies.runtime.throttle import Throttle
@@ -88,7 +89,8 @@ _log = logging.getLogger(__name__)
 class AuditQueue:
     """The audits in flight, of which at most `max_concurrent` ask the teacher at the same time.
 
-    Their cost is charged to the call's budget, which never refuses an audit.
+    Their cost is charged to the call's budget, which never refuses an audit, unless the queue stays `within_budget`:
+    then what it has no money for is not asked.
     """
 
     def __init__(
@@ -98,7 +100,9 @@ class AuditQueue:
         record: Callable[[PendingInvocation], None],
         *,
         max_concurrent: int = 8,
+        within_budget: bool = False,
     ) -> None:
+        self._within_budget = within_budget
         self._teacher = teacher
         self._budget = budget
         self._record = record
@@ -125,7 +129,7 @@ class AuditQueue:
             self._drop(1)
             return
         task = asyncio.get_running_loop().create_task(
-            self._audit(builder.for_audit(), decision, probability, on_answer)
+            self._audit(builder.for_audit() if builder.origin == "live" else builder, decision, probability, on_answer)
         )
         self._tasks.add(task)
         self._bytes += size
@@ -168,20 +172,30 @@ class AuditQueue:
         call = account.call
         if not await account.check_recordable():
             return
+        reservation: Reservation | None = None
+        cost = ZERO_USD
         try:
             async with self._slots:
+                if self._within_budget:
+                    reservation = await self._budget.reserve(call)
                 answer = await self._teacher.ask(call, fresh=True)
+        except BudgetExceeded:
+            return
         except TeacherError as error:
             cost = usd(error.cost_usd + self._budget.unproductive_cost(call, error.unproductive_attempts))
-            self._budget.charge(call, cost)
             self._record(
                 account.from_failure(route, error, student=student, cost_usd=cost, latency_ms=error.latency_ms)
             )
         else:
             cost = usd(answer.cost_usd + self._budget.unproductive_cost(call, answer.unproductive_attempts))
-            self._budget.charge(call, cost)
             self._record(
                 account.from_teacher(route, answer, student=student, cost_usd=cost, latency_ms=answer.latency_ms)
             )
             if on_answer is not None:
                 on_answer(answer)
+        finally:
+            # Also for one that is cancelled: what was reserved for it is free again.
+            if reservation is not None:
+                self._budget.settle(reservation, call, cost)
+            elif cost:
+                self._budget.charge(call, cost)

@@ -1,5 +1,6 @@
 """Serve each call from the cache, by its student or by the teacher."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +22,7 @@ from understudies.router.serving.response_cache import ResponseCache
 from understudies.router.serving.route_selector import RouteSelector
 from understudies.router.serving.student_attempt import StudentAttempt, StudentCaller
 from understudies.router.serving.student_registry import StudentRegistry
+from understudies.router.serving.succession import SuccessionSampler
 from understudies.router.serving.teacher_agreement import Probation
 from understudies.router.settings import ServingLimits
 from understudies.runtime.rules.rules import Rules, TaskRulesLookup
@@ -47,6 +49,7 @@ class CallService:
         budget: CallBudget | None = None,
         response_cache: ResponseCache | None = None,
         timer: Callable[[], float] = time.perf_counter,
+        asks_successors: bool = False,
     ) -> None:
         self.limits = limits or ServingLimits()
         self.student_registry = student_registry
@@ -67,7 +70,19 @@ class CallService:
         )
         self._probation = Probation(self._student_caller, self.limits.probation_calls)
         self._audits = AuditQueue(teacher, self._budget, record, max_concurrent=self.limits.max_concurrent_audits)
-        self._outcomes = OutcomeRecorder(record, self._audits, self_agreement_rate=self.limits.self_agreement_rate)
+        # A queue of its own: a slow successor must not hold up audits.
+        self._successions = AuditQueue(
+            teacher, self._budget, record, max_concurrent=self.limits.max_concurrent_audits, within_budget=True
+        )
+        succession = SuccessionSampler(
+            self._successions, self._rules, lambda call: self.table.route(call.task, call.at) is not None
+        )
+        self._outcomes = OutcomeRecorder(
+            record,
+            self._audits,
+            self_agreement_rate=self.limits.self_agreement_rate,
+            succession=succession if asks_successors else None,
+        )
 
     @property
     def table(self) -> RoutingTable:
@@ -128,11 +143,12 @@ class CallService:
         """Wait until no audit, no comparison on probation and no load of a student is in flight."""
         await self.student_registry.wait_idle()
         await self._audits.wait_idle()
+        await self._successions.wait_idle()
         await self._probation.wait_idle()
 
     async def close(self, timeout_s: float = 5.0) -> None:
         """Wait for the audits in flight, up to a timeout; then cancel all background work and release the students."""
-        await self._audits.close(timeout_s)
+        await asyncio.gather(self._audits.close(timeout_s), self._successions.close(timeout_s))
         await self._probation.close()
         self.student_registry.close()
 

@@ -15,6 +15,7 @@ from understudies.router.serving.audits import AuditQueue, SpotCheckSchedule, Ti
 from understudies.router.serving.outcome import CallOutcome, CallResult, ServingInfo
 from understudies.router.serving.response_cache import CachedResponse
 from understudies.router.serving.student_attempt import StudentAttempt
+from understudies.router.serving.succession import SuccessionSampler
 from understudies.router.serving.teacher_agreement import NearCopyGuard, is_same_answer
 
 
@@ -22,8 +23,14 @@ class OutcomeRecorder:
     """Build and record outcomes; a share of the teacher's answers, `self_agreement_rate`, is audited too."""
 
     def __init__(
-        self, record: Callable[[PendingInvocation], None], audits: AuditQueue, *, self_agreement_rate: float
+        self,
+        record: Callable[[PendingInvocation], None],
+        audits: AuditQueue,
+        *,
+        self_agreement_rate: float,
+        succession: SuccessionSampler | None = None,
     ) -> None:
+        self._succession = succession
         self._record = record
         self._audits = audits
         self._self_agreement_rate = self_agreement_rate
@@ -32,10 +39,12 @@ class OutcomeRecorder:
         self._near_copies = NearCopyGuard()
 
     def record(self, outcome: CallOutcome) -> None:
-        """Record the event of a call, and enqueue its audit if it was sampled."""
+        """Record the event of a call, and enqueue its audit if it was sampled, or the question to a successor."""
         self._record(outcome.pending)
         if outcome.enqueue_audit is not None:
             outcome.enqueue_audit()
+        if self._succession is not None:
+            self._succession.offer(outcome)
 
     def student_answer(
         self, builder: InvocationBuilder, attempt: StudentAttempt, *, teacher_cost: Decimal, over_budget: bool = False

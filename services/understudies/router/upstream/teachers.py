@@ -205,9 +205,10 @@ class TeacherPool:
     def _chain(self, call: Call) -> tuple[UpstreamCandidate, ...]:
         api = call.api if call.raw is not None else "chat"
         try:
-            return self._catalogue.chain(call.model, api, self._choose_teacher(call))
+            chain = self._catalogue.chain(call.model, api, self._choose_teacher(call))
         except UnknownModel as error:
             raise TeacherError(404, str(error), code="model_not_found") from error
+        return (UpstreamCandidate(chain[0].spec, call.successor),) if call.successor else chain
 
 
 def _log_failure(call: Call, upstream: Upstream, failed: AttemptFailed) -> None:

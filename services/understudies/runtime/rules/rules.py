@@ -27,6 +27,10 @@ class TaskRulesLookup(Protocol):
         """Return the declared days from which models no longer answer; None for those that are never retired."""
         ...
 
+    def successor_of(self, model: str) -> str | None:
+        """Return the model that is named to succeed a teacher's; None if none is."""
+        ...
+
 
 class Rules(BaseModel):
     """Rules of all tasks, teachers, tenants and of the router; a task that is not named follows the defaults."""
@@ -54,6 +58,11 @@ class Rules(BaseModel):
         """Return the declared days from which models no longer answer; None for those that are never retired."""
         declared = (entry for spec in self.teachers.values() for entry in spec.retires.items())
         return {model: on if isinstance(on, date) else None for model, on in declared}
+
+    def successor_of(self, model: str) -> str | None:
+        """Return the model that is named to succeed a teacher's; None if none is."""
+        named = (spec.successors.get(model) for spec in self.teachers.values())
+        return next((successor for successor in named if successor is not None), None)
 
     def unqualified_name(self, task: str) -> str | None:
         """Return the name that a tenant gives a task of its own; None for a shared task."""

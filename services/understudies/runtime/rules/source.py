@@ -59,6 +59,10 @@ class RulesSource:
         """Return the declared days from which models no longer answer."""
         return self._rules.retirements()
 
+    def successor_of(self, model: str) -> str | None:
+        """Return the model that is named to succeed a teacher's; None if none is."""
+        return self._rules.successor_of(model)
+
     def derive(self, build: Callable[[Rules], T]) -> DerivedFromRules[T]:
         """Build a value from the rules now and at every change; if `build` raises then, the change is rejected."""
         derived = DerivedFromRules(build, self._rules)

@@ -89,7 +89,20 @@ class TaskRules(BaseModel):
     dream_hours: str | None = Field(
         default=None, description="hours (UTC) in which to write them, such as 22-6; absent: the quietest eight"
     )
-
+    require_consent: bool = Field(
+        default=False,
+        description="train on calls alone that are marked with consent; a call marked as refused never trains",
+    )
+    succession_days: int = Field(
+        default=30,
+        ge=0,
+        le=365,
+        description="days before its teacher's retirement from which the named successor is asked about part of the "
+        "calls, to prove students against it; 0: never",
+    )
+    succession_sample: float = Field(
+        default=0.1, gt=0, le=1, description="share of the calls about which the successor is asked in those days"
+    )
     watch: tuple[str, ...] = Field(
         default=("tenant",),
         description="fields whose groups of calls are monitored separately: tenant, tags.NAME; empty: none",

@@ -103,6 +103,11 @@ class TeacherSpec(_TeacherModel):
         description='first day (UTC) on which a model of it no longer answers, such as {"gpt-5" = 2027-06-01}; '
         '"never": not even if the built-in table says so',
     )
+    successors: dict[str, str] = Field(
+        default_factory=dict,
+        description='model of it that succeeds one that retires, such as {"gpt-5" = "gpt-6"}: asked about part of the '
+        "calls beforehand, so that students are proven against it by that day",
+    )
     stream_usage: bool = Field(
         default=True,
         description="ask chat streams for their usage (stream_options); a teacher that refuses is asked without it, "
@@ -130,6 +135,14 @@ class TeacherSpec(_TeacherModel):
         if self.price_usd is not None and self.price_per_mtok is not None:
             raise ValueError("price_usd and price_per_mtok are mutually exclusive")
         return self
+
+    @field_validator("successors")
+    @classmethod
+    def _check_successors(cls, successors: dict[str, str]) -> dict[str, str]:
+        for model, successor in successors.items():
+            if not successor or successor == model:
+                raise ValueError(f"{model!r} needs another model as its successor")
+        return successors
 
     @property
     def has_own_key(self) -> bool:

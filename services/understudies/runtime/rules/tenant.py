@@ -27,6 +27,9 @@ class TenantRules(BaseModel):
         default=False,
         description="all its tasks, or those listed (* and ? match), are its own: no other tenant's calls train them",
     )
+    consent: bool | None = Field(
+        default=None, description="whether its calls may train students; absent: not said, unless a call says it"
+    )
     own_teacher_key: bool = Field(
         default=False, description="may send the teacher's key in the header x-understudies-teacher-key"
     )

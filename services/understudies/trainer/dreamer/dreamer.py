@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
+from understudies.datasets.consent import without_refused
 from understudies.datasets.dataset import Dataset, read_dataset
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
@@ -26,6 +27,8 @@ from understudies.events import (
     usd,
 )
 from understudies.judges.choice import choose_judge
+from understudies.judges.fallible import counting_cost
+from understudies.judges.judging_cost import JudgingCost
 from understudies.judges.registry import parse_judge
 from understudies.persistence.saved_state import Key, SavedState
 from understudies.runtime.errors import RetryLater, StopService
@@ -76,6 +79,8 @@ class _Plan:
     teacher: str
     most: int
     """Inputs that may be added before the share of synthetic examples is reached."""
+    judging: JudgingCost
+    """What a model that judges has cost and no event carries yet."""
 
 
 class Dreamer(SavedState):
@@ -207,6 +212,7 @@ class Dreamer(SavedState):
                 continue
             answered = Response(message=pair[0].message(), finish_reason=pair[0].finish_reason)
             events.append(self._event(task, request, spot, endpoint, now, cost, pair[0].usage, response=answered))
+        other_cost += plan.judging.take_usd()
         outcome = f"{len(events)} of {len(written)} written inputs were kept"
         asked = request_of(body)
         events.append(self._event(task, asked, spot, endpoint, now, other_cost, reply.usage, error=outcome))
@@ -269,9 +275,12 @@ class Dreamer(SavedState):
         return {promotion.dataset for promotion in self._students.values()}
 
     def _make_plan(self, task: str, uri: str, rules: TaskRules) -> _Plan:
-        dataset = read_dataset(self._object_store, uri, task)
+        # What may not train a student is not shown to the teacher either, to write others like it.
+        dataset = without_refused(read_dataset(self._object_store, uri, task), required=rules.require_consent)
         train = dataset.in_split("train")
-        judge = parse_judge(rules.judge) if rules.judge else choose_judge([example.answer for example in train])
+        judging = JudgingCost()
+        named = parse_judge(rules.judge) if rules.judge else choose_judge([example.answer for example in train])
+        judge = counting_cost(named, judging)
         system = SystemTemplate.learn([example.request for example in train])
         data = TrainingData(dataset, judge, self._settings.seed, system)
         found = find_weak_spots(data, self._settings, rules.agreement_per_call, self._trainers)
@@ -280,7 +289,8 @@ class Dreamer(SavedState):
         share = self._settings.dream_share
         most = int(share / (1 - share) * real) - (len(train) - real)
         newest = max(dataset.examples, key=lambda example: example.at, default=None)
-        return _Plan(dataset, spots, InputChecks(dataset.examples, judge), newest.teacher if newest else "", most)
+        checks = InputChecks(dataset.examples, judge)
+        return _Plan(dataset, spots, checks, newest.teacher if newest else "", most, judging)
 
     def _spending_of(self, task: str, now: datetime) -> DreamSpending:
         uri = self._students[task].dataset or ""

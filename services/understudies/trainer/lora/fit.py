@@ -10,6 +10,11 @@ from typing import Final, Literal
 
 import torch
 
+from understudies.judge_backends.install import install_judge_backends
+from understudies.judges.base import Judge
+from understudies.judges.fallible import counting_cost
+from understudies.judges.judging_cost import JudgingCost
+from understudies.judges.materials import keep_material
 from understudies.judges.registry import parse_judge
 from understudies.trainer.lora.agreement import Agreement, AgreementMeter, RowSize
 from understudies.trainer.lora.checkpoint import Counters, read_checkpoint, write_checkpoint
@@ -73,7 +78,7 @@ class AdapterFit:
             seed=self.job.seed,
             max_steps=settings.max_steps,
         )
-        judge = parse_judge(self.job.judge)
+        judge = self._prepare_judge()
         texts, own = [text for text, _ in sample], [one for _, one in sample]
         self._meter = AgreementMeter(model, texts, own, judge, RowSize(row, rows, shared))
         self._optimizer = torch.optim.AdamW(model.trained.values(), weight_decay=0.0)
@@ -94,8 +99,17 @@ class AdapterFit:
             answer_tokens=max(len(one.answer) for one in encoded),
             learning_rate=settings.peak_rate(model.weights),
             ended_by=ended_by,
+            judging_usd=self._judging.total_usd,
             answers=[answers.get(id(text), "") for text in validation],
         )
+
+    def _prepare_judge(self) -> Judge:
+        """Return the judge of the task, which reaches here what it reaches in the process that began the job."""
+        install_judge_backends()
+        for text in self.job.materials:
+            keep_material(text)
+        self._judging = JudgingCost()
+        return counting_cost(parse_judge(self.job.judge), self._judging)
 
     def _encode(self, text: TextExample) -> EncodedExample | None:
         one = encode_example(self._model.tokenizer, text)
@@ -204,4 +218,5 @@ class AdapterFit:
             tokens_per_s=round(counters.tokens / max(counters.seconds, 1e-9), 1),
             eta_s=round(per_step * (steps - counters.step), 1),
             cost_usd=(self.job.settings.usd_per_hour * hours).quantize(Decimal("0.000001")),
+            judging_usd=self._judging.total_usd,
         )

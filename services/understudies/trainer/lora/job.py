@@ -33,12 +33,17 @@ class TrainingJob(BaseModel):
     weights: Path
     base_name: str
     judge: str
+    materials: tuple[str, ...] = ()
+    """What the judge needs beside its name, such as the tests of code."""
     seed: int
     settings: LoraTrainingSettings
 
 
 class Progress(BaseModel):
-    """Progress after a step; `agreement` is the latest judged agreement on the validation sample."""
+    """Progress after a step; `agreement` is the latest judged agreement on the validation sample.
+
+    `judging_usd` is what the judge has cost in this process.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,6 +55,7 @@ class Progress(BaseModel):
     tokens_per_s: float
     eta_s: float
     cost_usd: Decimal
+    judging_usd: Decimal = Decimal(0)
 
     def __str__(self) -> str:
         agreement = "–" if self.agreement is None else f"{self.agreement:.1%}"
@@ -77,6 +83,7 @@ class Finished(BaseModel):
     """Length of the longest training answer."""
     learning_rate: float
     ended_by: Literal["steps", "patience", "time"]
+    judging_usd: Decimal = Decimal(0)
     answers: list[str]
     """One for each validation example of the job."""
 

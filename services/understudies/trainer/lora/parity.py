@@ -64,7 +64,8 @@ async def compare_answers(
 ) -> Parity:
     """Ask the engine about the examples that the trained model answered; what it cannot answer is no agreement."""
     answers = await asyncio.gather(*(_ask(student, example) for example in examples))
-    return compare_messages(examples, [read_text(text) for text in trained], answers, judge)
+    # In a thread, as a judge may ask a model.
+    return await asyncio.to_thread(compare_messages, examples, [read_text(text) for text in trained], answers, judge)
 
 
 def compare_messages(

@@ -13,6 +13,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from understudies.judges.materials import JudgeUnavailableError
 from understudies.trainer.lora.job import (
     JOB_FILE,
     TRAIN_FILE,
@@ -57,7 +58,7 @@ def main(folder: Path) -> int:
             report(finished)
     except Terminated:
         return TERMINATED
-    except (NotAvailable, NotTrainable, TemplateError) as error:
+    except (NotAvailable, NotTrainable, TemplateError, JudgeUnavailableError) as error:
         report(Failed(reason=str(error)))
         return 1
     except OSError as error:

@@ -16,6 +16,8 @@ from pydantic import JsonValue
 
 from understudies.datasets.dataset import Example
 from understudies.datasets.errors import ArtifactError
+from understudies.judges.fallible import judge_materials
+from understudies.judges.materials import JudgeUnavailableError
 from understudies.runtime.errors import ConfigurationError
 from understudies.students.base import StudentError, close_student
 from understudies.students.lora.adapter import CONFIG_FILE, WEIGHTS_FILE, read_adapter
@@ -59,7 +61,7 @@ def train_lora(data: TrainingData, settings: TrainerSettings) -> TrainedStudent 
     try:
         base = find_base(settings.lora.base)
         return _Training(data, settings.lora, base, train, held_out).run()
-    except (ArtifactError, ConfigurationError, TrainingFailed, StudentError) as error:
+    except (ArtifactError, ConfigurationError, TrainingFailed, StudentError, JudgeUnavailableError) as error:
         return NotApplicable(str(error))
     except OSError as error:
         return NotApplicable(f"a file of the training could not be written: {error}")
@@ -90,6 +92,7 @@ class _Training:
         self._base_digest = self._engine.base_digest(base)
         self._train = train
         self._held_out = held_out
+        self._judging_usd = Decimal(0)
         self._sample = held_out[:: max(1, -(-len(held_out) // settings.validation_examples))]
 
     def run(self) -> TrainedStudent:
@@ -98,6 +101,7 @@ class _Training:
             weights=self._base.weights.resolve(),
             base_name=self._base.source,
             judge=self._data.judge.name,
+            materials=judge_materials(self._data.judge),
             seed=self._data.seed,
             settings=self._settings.model_copy(update={"work": None}),
         )
@@ -105,6 +109,7 @@ class _Training:
         with self._folder(job, texts) as folder:
             write_job(folder, job, self._train, texts)
             finished = run_job(folder, self._settings.max_seconds, self._log_progress)
+            self._count_judging(finished.judging_usd)
             files = {name: (folder / BEST_FOLDER / name).read_bytes() for name in (CONFIG_FILE, WEIGHTS_FILE)}
             return self._validated(files, finished)
 
@@ -123,7 +128,13 @@ class _Training:
         # Not reached after an error.
         shutil.rmtree(folder, ignore_errors=True)
 
+    def _count_judging(self, total_usd: Decimal) -> None:
+        """Count what the judge has cost in the process that trains, as it goes: the process may fail later."""
+        self._data.judging.add(total_usd - self._judging_usd)
+        self._judging_usd = total_usd
+
     def _log_progress(self, progress: Progress) -> None:
+        self._count_judging(progress.judging_usd)
         _log.info("%s, lora: %s", self._data.dataset.task, progress)
         self._data.report(f"lora, {progress}")
 
@@ -149,7 +160,7 @@ class _Training:
             raise TrainingFailed(f"the adapter is not served as it was trained: {parity}")
         metrics: dict[str, JsonValue] = {
             **result.metrics,
-            "training": finished.model_dump(mode="json", exclude={"kind", "answers"}),
+            "training": finished.model_dump(mode="json", exclude={"kind", "answers", "judging_usd"}),
             **parity.summary(),
             **({} if throughput is None else {"serving": throughput.summary()}),
         }

@@ -113,6 +113,9 @@ class World:
     def retirements(self) -> Mapping[str, date | None]:
         return self.in_force.retirements()
 
+    def successor_of(self, model: str) -> str | None:
+        return self.in_force.successor_of(model)
+
     def hear(self, event: Event) -> None:
         self.desk.table = self.desk.table.apply(event)
 

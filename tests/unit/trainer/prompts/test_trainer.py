@@ -15,10 +15,15 @@ from tests.support.datasets import dataset, intents
 
 from understudies.datasets.dataset import Dataset
 from understudies.datasets.object_store import ObjectStore
+from understudies.judge_backends.rubric_client import RubricClient
+from understudies.judge_backends.settings import JudgeSettings
 from understudies.judges.backends import BACKENDS, RubricAnswer
 from understudies.judges.choice import choose_judge
+from understudies.judges.fallible import counting_cost
+from understudies.judges.judging_cost import JudgingCost
+from understudies.judges.materials import keep_material
 from understudies.judges.rubric import RubricJudge
-from understudies.students.endpoint.settings import EndpointSettings
+from understudies.students.endpoint.settings import Endpoint, EndpointSettings
 from understudies.students.few_shot.student import FewShotStudent
 from understudies.trainer.journal import StoredJournal
 from understudies.trainer.prompts.settings import PromptSettings
@@ -250,3 +255,20 @@ async def test_a_judge_that_asks_a_model_judges_prompts_too(
     data = replace(lesson(intents(200), tmp_path), judge=RubricJudge("tone", "0" * 16))
     outcome = await train(data)
     assert isinstance(outcome, TrainedStudent), outcome
+
+
+async def test_a_model_that_judges_is_asked_beside_the_event_loop_and_counted(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = {"endpoint": "checker", "model": "judge-1", "rubric": "They agree.", "max_tokens": 16}
+    async with chat_server(lambda body: completion({"content": "NO"})) as checker:
+        endpoint = Endpoint(base_url=checker.base_url, model="judge-1", usd_per_million_prompt_tokens=Decimal(1000))
+        client = RubricClient(JudgeSettings(), EndpointSettings(endpoints={"checker": endpoint}))
+        monkeypatch.setattr(BACKENDS, "rubric", client)
+        spending = JudgingCost()
+        judge = counting_cost(RubricJudge("own", keep_material(json.dumps(table))), spending)
+        data = replace(lesson(intents(120), tmp_path), judge=judge, judging=spending)
+        await train(data, max_calls=60)
+        assert checker.bodies
+        assert spending.total_usd == len(checker.bodies) * Decimal("0.007")
+        await asyncio.to_thread(client.close)

@@ -43,7 +43,7 @@ def serialize(pending: PendingInvocation) -> bytes:
     raw = call.raw
     return _pack(
         (
-            builder.audit,
+            builder.origin,
             raw,
             call.request.model_dump() if raw is None else None,
             (
@@ -67,12 +67,11 @@ def serialize(pending: PendingInvocation) -> bytes:
 def deserialize(data: bytes, redact: Redactor | None) -> PendingInvocation:
     """Restore the pending invocation from bytes packed by this program, to be redacted with `redact`."""
     unpack = pickle.loads if data[0] == _PICKLED else marshal.loads
-    audit, raw, request, call, tags, route, fields = unpack(data)
+    origin, raw, request, call, tags, route, fields = unpack(data)
     reason, threshold, share, audit_probability, student_cost, *rest = route
     routed = RouteRecord(reason, threshold, share, audit_probability, Decimal(student_cost), *rest)
-    return PendingInvocation(
-        InvocationBuilder(_restore_call(raw, request, call, tags), redact, audit=audit), routed, _restore_fields(fields)
-    )
+    builder = InvocationBuilder(_restore_call(raw, request, call, tags), redact, origin=origin)
+    return PendingInvocation(builder, routed, _restore_fields(fields))
 
 
 def _pack(values: tuple[Any, ...]) -> bytes:

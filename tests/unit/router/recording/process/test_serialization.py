@@ -112,6 +112,7 @@ def test_audits_repeats_and_failures_come_out_too() -> None:
     failure = TeacherError(503, "not now")
     for note in (
         account.for_audit().from_failure(route, failure, student="triage@1", cost_usd=usd("0.2"), latency_ms=3.0),
+        account.for_successor("next").from_failure(route, failure, cost_usd=usd("0.2"), latency_ms=3.0),
         account.from_cache(Decision("cached").to_record(), Response(message=assistant_message("hi")), model="m"),
         account.from_failure(route, failure, hung_up=True, usage_estimated=True),
     ):

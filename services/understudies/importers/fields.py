@@ -144,7 +144,7 @@ def find_id(names: tuple[str, ...], *sources: Mapping[str, Any]) -> str | None:
         if not source:
             continue
         for key in _matching_keys(names, tuple(source)):
-            if (identifier := _parse_id(source[key])) is not None:
+            if (identifier := parse_id(source[key])) is not None:
                 return identifier
     return None
 
@@ -156,7 +156,8 @@ def _matching_keys(names: tuple[str, ...], keys: tuple[str, ...]) -> tuple[str, 
     return tuple(found[name] for name in names if name in found)
 
 
-def _parse_id(value: object) -> str | None:
+def parse_id(value: object) -> str | None:
+    """Return an id, which may be a number, truncated to 200 characters, or None."""
     written = str(value) if isinstance(value, int) and not isinstance(value, bool) else as_text(value)
     return None if written is None else written[:_LONGEST_ID].strip()
 

@@ -35,6 +35,7 @@ from understudies.importers.reply_facts import NO_FACTS, read_reply_facts, tells
 from understudies.importers.responses import decode_answer, decode_message
 from understudies.importers.streams import assemble_stream
 from understudies.importers.tools import write_tools
+from understudies.importers.usage import NO_USAGE
 
 _TEXT_OR_LIST: Final = frozenset({"system", "instructions"})
 _OBJECTS: Final = frozenset({"response_format", "text", "reasoning", "output_config", "output_format", "thinking"})
@@ -79,7 +80,7 @@ class PartialCall:
     request: Mapping[str, Any] = field(default_factory=dict)
     tool_calls: object = None
     model: str = ""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = NO_USAGE
     cost: Decimal | None = None
     at: datetime | None = None
     task: str | None = None

@@ -10,7 +10,13 @@ from understudies.events import Response
 from understudies.importers.answer_rule import check_body, is_error_body
 from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
 from understudies.importers.message_parts import split_parts, write_call
-from understudies.importers.messages import find_content, unwrap_message, write_message, write_messages
+from understudies.importers.messages import (
+    find_content,
+    only_text,
+    unwrap_message,
+    write_message,
+    write_messages,
+)
 from understudies.importers.output_items import decode_output, is_output, is_output_message
 
 _RESPONSE: Final = Response.__pydantic_validator__
@@ -57,8 +63,10 @@ def decode_answer(inner: object, written: object, *, must_be_reply: bool = False
 def decode_message(message: Mapping[str, Any], finish_reason: object = None) -> Response:
     """Decode a message as a response, regardless of its role."""
     inner = unwrap_message(message)
-    if (text := _only_text(inner)) is not None and (finish_reason is None or _is_usual(finish_reason)):
-        return _text_response(text, finish_reason)
+    if (text := only_text(inner)) is not None:
+        given = _finish_reason(inner) if finish_reason is None and "finish_reason" in inner else finish_reason
+        if given is None or _is_usual(given):
+            return _text_response(text, given)
     _check_content(find_content(inner))
     reason = _finish_reason(inner if finish_reason is None else {"finish_reason": finish_reason})
     messages = reversed(write_message(inner, "assistant"))
@@ -68,12 +76,6 @@ def decode_message(message: Mapping[str, Any], finish_reason: object = None) -> 
     if len(written) == len(_TEXT_MESSAGE) and isinstance(written["content"], str) and reason in _USUAL_REASONS:
         return _text_response(written["content"], reason)
     return detection.decode_message(written, reason).response
-
-
-def _only_text(message: Mapping[str, Any]) -> str | None:
-    """Return the text of a message that has nothing else."""
-    text = message.get("content") if message.keys() <= _TEXT_MESSAGE else None
-    return text if isinstance(text, str) else None
 
 
 def _is_usual(reason: object) -> TypeGuard[str]:

@@ -67,6 +67,9 @@ _PRICED: Final = _PROMPT_DETAILS | _COMPLETION_DETAILS | {"cache_creation", "ser
 _REASONING_APART: Final = frozenset({"thoughtsTokenCount", "thoughts_token_count"})
 
 
+NO_USAGE: Final = Usage()
+
+
 class _Counts(NamedTuple):
     """The counts as written; the others may or may not be among `prompt` and `completion`."""
 
@@ -91,7 +94,7 @@ def find_usage(*sources: Mapping[str, Any]) -> Usage:
         if usage is not None and usage.cached_tokens:
             return usage
         first = first or usage
-    return first or Usage()
+    return first or NO_USAGE
 
 
 def parse_usage(source: Mapping[str, Any], *, buckets: bool = False) -> Usage | None:

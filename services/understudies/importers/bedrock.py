@@ -17,7 +17,7 @@ from understudies.importers.fields import (
 )
 from understudies.importers.json_parsing import NotARecordedCall
 from understudies.importers.partial_call import PartialCall
-from understudies.importers.usage import parse_usage
+from understudies.importers.usage import NO_USAGE, parse_usage
 
 _ARN: Final = re.compile(r"^arn:[^/]*/")
 
@@ -57,9 +57,9 @@ def _read_usage(given: Mapping[str, Any], told: Mapping[str, Any]) -> Usage:
         usage = as_mapping(part.get("usage")) or nested
         if "input_tokens" in usage or "inputTokens" in usage or "prompt_tokens" in usage:
             counted = parse_usage({**usage, **_streamed_output(events)})
-            return counted or Usage()
+            return counted or NO_USAGE
     counts = {**{name: value for name, value in given.items() if name.endswith("TokenCount")}, **told}
-    return parse_usage({name: value for name, value in counts.items() if name.endswith("TokenCount")}) or Usage()
+    return parse_usage({name: value for name, value in counts.items() if name.endswith("TokenCount")}) or NO_USAGE
 
 
 def _streamed_output(events: list[Any]) -> dict[str, Any]:

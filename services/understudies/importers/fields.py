@@ -35,7 +35,7 @@ def as_mapping(value: object) -> Mapping[str, Any]:
 
 def as_number(value: object) -> float | None:
     """Parse a number or the text of one; returns None if it is not finite or not a number."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
         parsed = float(value)
@@ -92,17 +92,21 @@ def _parse_epoch(seconds: float) -> datetime:
 
 
 def _parse_written(written: str) -> datetime:
-    if written[:1].isdigit():
+    if not written[:1].isdigit():
+        moment = parsedate_to_datetime(written)
+    elif written[-1:] == "C" or " +" in written:
         moment = datetime.fromisoformat(written.removesuffix("UTC").strip().replace(" +", "+"))
     else:
-        moment = parsedate_to_datetime(written)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        moment = datetime.fromisoformat(written)
+    zone = moment.tzinfo
+    if zone is UTC:
+        return moment
+    return moment.replace(tzinfo=UTC) if zone is None else moment.astimezone(UTC)
 
 
-def compute_duration_ms(start: object, end: object) -> float | None:
-    """Compute the time from `start` to `end` in ms; returns None if either is unknown or they are reversed."""
-    began, ended = parse_time(start), parse_time(end)
-    if began is None or ended is None or ended < began:
+def duration_ms_until(end: object, began: datetime | None) -> float | None:
+    """Return the time from a call's beginning to its end in ms; None if either is unknown or they are reversed."""
+    if began is None or (ended := parse_time(end)) is None or ended < began:
         return None
     return (ended - began).total_seconds() * 1000
 
@@ -110,6 +114,8 @@ def compute_duration_ms(start: object, end: object) -> float | None:
 def parse_cost(*values: object) -> Decimal | None:
     """Parse the first value that is an amount of US dollars, with or without the sign."""
     for value in values:
+        if value is None:
+            continue
         amount = as_number(value.strip().lstrip("$") if isinstance(value, str) else value)
         if amount is not None and 0 <= amount <= _LARGEST_COST:
             return usd(amount)
@@ -144,7 +150,7 @@ def find_id(names: tuple[str, ...], *sources: Mapping[str, Any]) -> str | None:
         if not source:
             continue
         for key in _matching_keys(names, tuple(source)):
-            if (identifier := _parse_id(source[key])) is not None:
+            if (identifier := parse_id(source[key])) is not None:
                 return identifier
     return None
 
@@ -156,7 +162,8 @@ def _matching_keys(names: tuple[str, ...], keys: tuple[str, ...]) -> tuple[str, 
     return tuple(found[name] for name in names if name in found)
 
 
-def _parse_id(value: object) -> str | None:
+def parse_id(value: object) -> str | None:
+    """Return an id, which may be a number, truncated to 200 characters, or None."""
     written = str(value) if isinstance(value, int) and not isinstance(value, bool) else as_text(value)
     return None if written is None else written[:_LONGEST_ID].strip()
 
@@ -168,7 +175,11 @@ def parse_tags(value: object) -> dict[str, str]:
         return {tag: "true" for tag in inner if isinstance(tag, str)}
     if not isinstance(inner, dict):
         return {}
-    return {key: _tag_text(tag) for key, tag in inner.items() if isinstance(tag, str | int | float)}
+    return {
+        key: tag if type(tag) is str else _tag_text(tag)
+        for key, tag in inner.items()
+        if isinstance(tag, (str, int, float))
+    }
 
 
 def _tag_text(value: str | float) -> str:

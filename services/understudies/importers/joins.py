@@ -61,8 +61,6 @@ class Joins:
 
     def add(self, line: int, record: dict[str, Any]) -> Joined | bool | None:
         """Add a record: returns False if it is not one to join, None if it waits, and an answer that can be read."""
-        if not _may_join(tuple(record)):
-            return False
         if is_batch(record):
             place = "openai-batch", str(record["custom_id"])
             return self._add_half(line, record, place, is_request=is_batch_input(record))
@@ -202,7 +200,7 @@ def _is_message_list(record: Mapping[str, Any]) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _may_join(names: tuple[str, ...]) -> bool:
+def may_join(names: tuple[str, ...]) -> bool:
     """Return whether a record with fields of these names may be one to join: hardly any is, whatever its values."""
     fields = frozenset(names)
     if not fields.isdisjoint({"custom_id", "key", "object"}) or {"id", "role", "content"} <= fields:

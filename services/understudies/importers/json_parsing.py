@@ -6,6 +6,9 @@ from typing import Any
 
 import orjson
 
+_MAY_BEGIN_JSON = frozenset("{[ \t\r\n")
+"""With what JSON text of an object or array begins: itself, or what JSON takes for white space."""
+
 
 class NotARecordedCall(Exception):  # noqa: N818 - the name describes the record
     """A record is not a recorded call; the message gives the reason."""
@@ -38,7 +41,7 @@ def parse_json(text: bytes) -> Any:
 
 def parse_embedded_json(value: object) -> Any:
     """Parse a value that is JSON text of an object or array, as logs often hold; any other is returned unchanged."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+    if isinstance(value, str) and value[:1] in _MAY_BEGIN_JSON and value.lstrip()[:1] in ("{", "["):
         try:
             return orjson.loads(value)
         except orjson.JSONDecodeError:

@@ -13,7 +13,7 @@ from understudies.importers.fields import (
     as_mapping,
     as_number,
     as_text,
-    compute_duration_ms,
+    duration_ms_until,
     find_id,
     find_task,
     first_not_none,
@@ -60,26 +60,24 @@ def read_langfuse(record: Mapping[str, Any]) -> PartialCall:
     asked = _read_input(parse_embedded_json(record.get("input")))
     metadata = as_mapping(record.get("metadata"))
     attributes = as_mapping(metadata.get("attributes"))
-    start, end = (first_not_none(record.get(f"{edge}Time"), record.get(f"{edge}_time")) for edge in ("start", "end"))
+    began = parse_time(first_not_none(record.get("startTime"), record.get("start_time")))
+    end = first_not_none(record.get("endTime"), record.get("end_time"))
     name = as_text(record.get("name"))
     return PartialCall(
         messages=asked.messages,
         answer=record.get("output") or None,
         request=_request_fields(record, asked, metadata),
-        tool_calls=[
-            parse_embedded_json(call)
-            for call in _as_list(first_not_none(record.get("toolCalls"), record.get("tool_calls")))
-        ],
+        tool_calls=_find_calls(record),
         model=_find_model(record),
         usage=_find_usage(record),
         cost=_find_cost(record),
-        at=parse_time(start),
+        at=began,
         task=find_task(metadata)
         or as_text(attributes.get("ai.telemetry.functionId"))
         or as_text(first_not_none(record.get("promptName"), record.get("prompt_name")))
         or (None if name is None or _DEFAULT_NAME.fullmatch(name) else name),
         tags=parse_tags(metadata) | parse_tags(record.get("tags")),
-        latency_ms=first_not_none(compute_duration_ms(start, end), _seconds(record.get("latency"))),
+        latency_ms=first_not_none(duration_ms_until(end, began), _seconds(record.get("latency"))),
         critical=as_flag(metadata.get("critical")),
         episode=find_id(("episode",), metadata)
         or find_id(("sessionid", "session_id"), record, metadata)
@@ -105,22 +103,32 @@ def _read_input(asked: object) -> Body:
 def _request_fields(record: Mapping[str, Any], asked: Body, metadata: Mapping[str, Any]) -> dict[str, Any]:
     given = as_mapping(first_not_none(record.get("modelParameters"), record.get("model_parameters")))
     # Here `system` names the provider, in the AI SDK's records.
-    parameters = {name: value for name, value in rename_parameters(given).items() if name not in ("system", "input")}
-    fields = {**asked.fields, **parameters}
+    fields = dict(asked.fields)
+    for name, value in rename_parameters(given).items() if given else ():
+        if name not in ("system", "input"):
+            fields[name] = value
     for tools in (
         fields.get("tools"),
         first_not_none(record.get("toolDefinitions"), record.get("tool_definitions")),
         metadata.get("tools"),
         as_mapping(metadata.get("attributes")).get("ai.prompt.tools"),
     ):
-        if written := write_tools(tools):
-            return {**fields, "tools": written}
+        if tools and (written := write_tools(tools)):
+            fields["tools"] = written
+            break
     return fields
 
 
+def _find_calls(record: Mapping[str, Any]) -> list[Any]:
+    calls = first_not_none(record.get("toolCalls"), record.get("tool_calls"))
+    return [parse_embedded_json(call) for call in _as_list(calls)] if calls else []
+
+
 def _find_model(record: Mapping[str, Any]) -> str:
-    names = ("model", "providedModelName", "provided_model_name", "internalModel", "model_name")
-    return next((name for key in names if (name := as_text(record.get(key)))), "")
+    for key in ("model", "providedModelName", "provided_model_name", "internalModel", "model_name"):
+        if key in record and (name := as_text(record[key])):
+            return name
+    return ""
 
 
 def _find_usage(record: Mapping[str, Any]) -> Usage:
@@ -131,9 +139,13 @@ def _find_usage(record: Mapping[str, Any]) -> Usage:
 
 def _find_cost(record: Mapping[str, Any]) -> Decimal | None:
     costs = as_mapping(first_not_none(record.get("costDetails"), record.get("cost_details")))
-    names = ("totalCost", "total_cost", "calculatedTotalCost", "calculated_total_cost")
     cost = parse_cost(
-        costs.get("total"), *(record.get(name) for name in names), as_mapping(record.get("usage")).get("totalCost")
+        costs.get("total"),
+        record.get("totalCost"),
+        record.get("total_cost"),
+        record.get("calculatedTotalCost"),
+        record.get("calculated_total_cost"),
+        as_mapping(record.get("usage")).get("totalCost"),
     )
     if cost is not None or not costs:
         return cost

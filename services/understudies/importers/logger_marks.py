@@ -29,6 +29,11 @@ _WITHHELD_PROSE: Final = re.compile(
 )
 """Matches the same in prose, such as `response too large to store`; a caller may write that, a teacher hardly."""
 
+_PROSE_BEGINNINGS: Final = frozenset(
+    {"the", "req", "res", "inp", "out", "pro", "com", "mes", "bod", "con", "pay", "val"}
+)
+"""How each of these begins in ASCII; a letter of Unicode may match one of ASCII in any case."""
+
 _CUT: Final = re.compile(
     r"""(?ix)
       litellm_truncated | <truncated\ due\ to\ size [^>]* | \[this\ value\ has\ been\ (?:dropped|truncated)
@@ -51,6 +56,7 @@ _CUT_END: Final = re.compile(
 teacher saw the mark; an answer may not."""
 
 _WITHHELD_BEGINNINGS: Final = frozenset("[<({_*rR")
+_LETTER: Final = frozenset("rR")
 _CUT_WORDS: Final = ("truncat", "omitted", "cut off", "trimmed", "clipped", "more", "char", "bytes")
 """Beginnings and words without one of which the patterns above match nothing: hardly any text has them."""
 
@@ -66,14 +72,27 @@ _TAIL: Final = 200
 _SHOWN: Final = 80
 
 
+def is_surely_unmarked(text: str) -> bool:
+    """Return whether a text of a request begins and holds nothing as marks do, so that neither is to be looked for."""
+    if "truncated" in text or "has been" in text:
+        return False
+    return text[:1] in _ORDINARY or _is_another_word(text)
+
+
+def _is_another_word(text: str) -> bool:
+    """Return whether a text begins with the letter of `redacted`, but not with that word."""
+    return text[:1] in _LETTER and text[:8].lower() != "redacted" and text.isascii()
+
+
 def withheld_mark(text: str, *, answer: bool) -> str | None:
     """Return the mark if the text as a whole stands for one that the log withheld, else None."""
     if len(text) > _MAX_WHOLE or text[:1] in (_ORDINARY_IN_ANSWERS if answer else _ORDINARY):
         return None
     if not (text := text.strip()):
         return None
-    is_marked = (text[0] in _WITHHELD_BEGINNINGS and _WITHHELD.fullmatch(text)) or (
-        answer and _WITHHELD_PROSE.fullmatch(text)
+    is_likely = text[0] in _WITHHELD_BEGINNINGS and not _is_another_word(text)
+    is_marked = (is_likely and _WITHHELD.fullmatch(text)) or (
+        answer and (text[:3].lower() in _PROSE_BEGINNINGS or not text.isascii()) and _WITHHELD_PROSE.fullmatch(text)
     )
     return text[:_SHOWN] if is_marked else None
 

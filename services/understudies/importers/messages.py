@@ -28,7 +28,10 @@ _CONTENTS: Final = ("content", "parts", "value", "message", "text")
 _PLAIN_ROLES: Final = frozenset({"system", "developer", "user", "assistant"})
 _PLAIN_FIELDS: Final = frozenset({"role", "content", "weight"})
 _PARTS_FIELDS: Final = frozenset({"role", "parts", "finish_reason"})
-_TEXT_PART: Final = frozenset({"type", "content"})
+_QUIET_FIELDS: Final = frozenset(
+    {"tool_calls", "function_call", "additional_kwargs", "name", "refusal", "tool_call_id", "annotations", "audio"}
+)
+"""Fields that say nothing where they are empty."""
 _SHARED_CALLS: Final = frozenset({"function_call", "tool_call", "function-call", "tool-call"})
 """Who says a tool's call in ShareGPT's conversations, as JSON text."""
 _KNOWN_NAMES: Final = ("name", "tool_call_id", "refusal")
@@ -67,10 +70,14 @@ def are_plain(messages: object) -> bool:
 
 
 def has_texts_alone(items: list[dict[str, Any]]) -> bool:
-    """Return whether these are messages of a chat, with text and calls but without blocks and older forms of calls."""
+    """Return whether these are messages of a chat, with text and calls but without other blocks and older calls."""
     for item in items:
-        if isinstance(item["content"], list) or "role" not in item or "function_call" in item:
+        if "role" not in item or "function_call" in item:
             return False
+        if isinstance(content := item["content"], list):
+            for part in content:
+                if type(part) is not dict or part.get("type") != "text":
+                    return False
     return True
 
 
@@ -176,8 +183,11 @@ def _write_item(item: object, place: int, called: dict[str, str]) -> Iterable[di
     if is_responses_item(item):
         return [{**item, "content": None} if "content" not in item else item]
     role = item.get("role")
-    if isinstance(role, str) and role in _PLAIN_ROLES and (text := _only_text(item)) is not None:
-        return [{"role": role, "content": text}]  # nearly all messages of most logs
+    if isinstance(role, str) and role in _PLAIN_ROLES:
+        if (text := only_text(item)) is not None:
+            return [{"role": role, "content": text}]  # nearly all messages of most logs
+        if (part := _only_text_part(item)) is not None:
+            return [{"role": role, "content": [part]}]
     inner = unwrap_message(item)
     if text_or_empty(inner.get("from")) in _SHARED_CALLS:
         called_tool = write_call(as_mapping(inner.get("value")))
@@ -200,15 +210,47 @@ def _write_item(item: object, place: int, called: dict[str, str]) -> Iterable[di
     return messages
 
 
-def _only_text(item: dict[str, Any]) -> str | None:
-    """Return the text of a message that has nothing else, as content or as one part in OpenTelemetry's form."""
-    if item.keys() <= _PLAIN_FIELDS:
-        return text if isinstance(text := item.get("content"), str) else None
-    if not item.keys() <= _PARTS_FIELDS or type(parts := item.get("parts")) is not list or len(parts) != 1:
+def only_text(item: Mapping[str, Any]) -> str | None:
+    """Return the text of a message that has nothing else, as its content or as its only part, which has no type.
+
+    A part of type `text` counts only in OpenTelemetry's form: in others it stays a part.
+    """
+    content = item.get("content")
+    if type(content) is str:
+        return content if item.keys() <= _PLAIN_FIELDS or _says_no_more(item) else None
+    part = _only_part(item)
+    if part is None:
+        return None
+    is_typed = len(part) == 2 and part.get("type") == "text"
+    text = part.get("content" if is_typed else "text") if is_typed or len(part) == 1 else None
+    return text if type(text) is str else None
+
+
+def _says_no_more(item: Mapping[str, Any]) -> bool:
+    """Return whether the fields of a message besides its role and content are there, but empty."""
+    return all(name in _QUIET_FIELDS and not item[name] for name in item.keys() - _PLAIN_FIELDS)
+
+
+def _only_part(item: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the part of a message that consists of a single one."""
+    names = item.keys()
+    if names <= _PLAIN_FIELDS:
+        parts = item.get("content")
+    elif names <= _PARTS_FIELDS:
+        parts = item.get("parts")
+    else:
+        return None
+    if type(parts) is not list or len(parts) != 1:
         return None
     part = parts[0]
-    is_text = type(part) is dict and part.keys() == _TEXT_PART and part["type"] == "text"
-    return text if is_text and isinstance(text := part["content"], str) else None
+    return part if type(part) is dict else None
+
+
+def _only_text_part(item: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the part of a message that has nothing but one of type `text`, which is kept as it is."""
+    part = _only_part(item)
+    is_text = part is not None and "text" in part and part.get("type") == "text"
+    return part if is_text else None
 
 
 def _write_turn(turn: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
@@ -249,6 +291,6 @@ def _write_part(part: object) -> dict[str, Any]:
     if not isinstance(part, dict):
         return {"type": "text", "text": to_text(part)}
     content = part.get("content")
-    if part.get("type") == "tool_result" and not isinstance(content, str | list | None):
+    if part.get("type") == "tool_result" and content is not None and not isinstance(content, (str, list)):
         return {**part, "content": to_text(content)}
     return part

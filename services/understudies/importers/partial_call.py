@@ -1,10 +1,10 @@
 """Build a recorded call from the parts that each format holds under other names."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from understudies.dialects import detection
 from understudies.dialects.capabilities import PROVIDER_STATE
 from understudies.dialects.json_fields import list_objects
-from understudies.dialects.openai_responses.request import decode_tools
 from understudies.dialects.openai_responses.response import count_web_searches
 from understudies.economics.prices import call_cost
 from understudies.events import Request, Response, Usage, UsageDetails, fingerprint, request_of
@@ -34,7 +33,8 @@ from understudies.importers.recorded_call import RecordedCall
 from understudies.importers.reply_facts import NO_FACTS, read_reply_facts, tells_more
 from understudies.importers.responses import decode_answer, decode_message
 from understudies.importers.streams import assemble_stream
-from understudies.importers.tools import write_tools
+from understudies.importers.tools import write_chat_tool, write_responses_tool, write_tools
+from understudies.importers.usage import NO_USAGE
 
 _TEXT_OR_LIST: Final = frozenset({"system", "instructions"})
 _OBJECTS: Final = frozenset({"response_format", "text", "reasoning", "output_config", "output_format", "thinking"})
@@ -79,7 +79,7 @@ class PartialCall:
     request: Mapping[str, Any] = field(default_factory=dict)
     tool_calls: object = None
     model: str = ""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = NO_USAGE
     cost: Decimal | None = None
     at: datetime | None = None
     task: str | None = None
@@ -139,11 +139,14 @@ def _known_cost(partial: PartialCall) -> Decimal | None:
 def _add_reply_facts(partial: PartialCall, answer: object) -> None:
     """Add what a whole reply tells where the record itself does not."""
     if answer is None or isinstance(answer, str):
-        facts = NO_FACTS
-    elif partial.model and partial.at is not None and partial.usage.cached_tokens and not tells_more(answer):
+        if not partial.usage.counted:
+            partial.usage = NO_USAGE
+        if partial.tier:
+            partial.usage = NO_FACTS.with_tier(partial.usage, partial.tier)
         return
-    else:
-        facts = read_reply_facts(answer)
+    if partial.model and partial.at is not None and partial.usage.cached_tokens and not tells_more(answer):
+        return
+    facts = read_reply_facts(answer)
     partial.model = partial.model or facts.model
     partial.at = partial.at or facts.at
     known, told = partial.usage, facts.usage
@@ -183,11 +186,20 @@ def _decode(partial: PartialCall, answer: object) -> tuple[Request, Response]:
     given = partial.request
     named_input = "input" in given and "messages" not in given and given.get("object", "response") == "response"
     if not named_input and (is_plain or has_texts_alone(items)) and (chat := _as_chat(fields)) is not None:
-        with suppress(ValidationError):  # the dialect tells it below, in its words
-            return request_of({**chat, "messages": items}), response
+        request = _request_or_none({**chat, "messages": items})
+        if request is not None:
+            return request, response
     as_responses = is_responses_input(items, named_input=named_input)
     body = _write_responses_body(items, fields) if as_responses else _write_chat_body(items, fields)
     return detection.decode_request({**body, "model": partial.model or _UNNAMED}).request, response
+
+
+def _request_or_none(body: dict[str, Any]) -> Request | None:
+    """Return the request of a chat, or None for one whose faults the dialect is to tell in its words."""
+    try:
+        return request_of(body)
+    except ValidationError:
+        return None
 
 
 def _as_chat(fields: dict[str, Any]) -> dict[str, Any] | None:
@@ -196,7 +208,7 @@ def _as_chat(fields: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if "tools" not in fields:
         return fields
-    tools = [_write_chat_tool(tool) for tool in fields["tools"]]
+    tools = [write_chat_tool(tool) for tool in fields["tools"]]
     return {**fields, "tools": tools} if all("function" in tool for tool in tools) else None
 
 
@@ -234,7 +246,7 @@ def _split_answer(
 def _provider_fields(record: Mapping[str, Any]) -> dict[str, Any]:
     """Select the fields of a provider's request other than the messages; fields of a wrong type count as absent."""
     fields: dict[str, Any] = {}
-    for name in [name for name in record if name in _FIELDS]:
+    for name in _parameter_names(tuple(record)):
         value = record[name]
         if name in _PARAMETERS:
             if value not in _ABSENT:
@@ -243,7 +255,7 @@ def _provider_fields(record: Mapping[str, Any]) -> dict[str, Any]:
             if isinstance(value, dict):
                 fields[name] = value
         elif name in _TEXT_OR_LIST:
-            if value and isinstance(value, str | list):
+            if value and isinstance(value, (str, list)):
                 fields[name] = value
         elif name == "temperature":
             if (temperature := as_number(value)) is not None:
@@ -253,21 +265,19 @@ def _provider_fields(record: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
+@lru_cache(maxsize=1024)
+def _parameter_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if name in _FIELDS)
+
+
 def _write_chat_body(items: list[dict[str, Any]], fields: dict[str, Any]) -> dict[str, Any]:
     """Write the body of a chat, or of Anthropic's Messages if the messages or tools have that form."""
     body = {name: value for name, value in fields.items() if name != "instructions"}
     if "instructions" in fields:
         body.setdefault("system", fields["instructions"])
     if "tools" in body:
-        body["tools"] = [_write_chat_tool(tool) for tool in body["tools"]]
+        body["tools"] = [write_chat_tool(tool) for tool in body["tools"]]
     return {**body, "messages": [as_chat_message(item) for item in items]}
-
-
-def _write_chat_tool(tool: dict[str, Any]) -> Any:
-    """Convert a tool to the form of chats if it has that of Responses or lacks its type."""
-    if "function" in tool or "input_schema" in tool or not isinstance(tool.get("name"), str):
-        return tool
-    return decode_tools([{"type": "function", **tool}])[0]
 
 
 def _write_responses_body(items: list[dict[str, Any]], fields: dict[str, Any]) -> dict[str, Any]:
@@ -275,10 +285,5 @@ def _write_responses_body(items: list[dict[str, Any]], fields: dict[str, Any]) -
     if "system" in fields:
         body.setdefault("instructions", fields["system"])
     if "tools" in body:
-        body["tools"] = [_write_responses_tool(tool) for tool in body["tools"]]
+        body["tools"] = [write_responses_tool(tool) for tool in body["tools"]]
     return {**body, "input": items}
-
-
-def _write_responses_tool(tool: dict[str, Any]) -> dict[str, Any]:
-    function = tool.get("function")
-    return {"type": "function", **function} if isinstance(function, dict) else tool

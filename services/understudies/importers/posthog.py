@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from understudies.events import Usage
 from understudies.importers.bodies import rename_parameters
 from understudies.importers.fields import (
     as_mapping,
@@ -19,7 +18,7 @@ from understudies.importers.fields import (
 from understudies.importers.json_parsing import NotARecordedCall
 from understudies.importers.partial_call import PartialCall
 from understudies.importers.tools import write_tools
-from understudies.importers.usage import parse_usage
+from understudies.importers.usage import NO_USAGE, parse_usage
 
 
 def is_posthog(record: Mapping[str, Any]) -> bool:
@@ -51,7 +50,7 @@ def read_posthog(record: Mapping[str, Any]) -> PartialCall:
             "tools": write_tools(about.get("$ai_tools")) or None,
         },
         model=as_text(about.get("$ai_model")) or "",
-        usage=parse_usage({name: count for name, count in counts.items() if count is not None}) or Usage(),
+        usage=parse_usage({name: count for name, count in counts.items() if count is not None}) or NO_USAGE,
         cost=parse_cost(about.get("$ai_total_cost_usd")),
         at=parse_time(first_not_none(record.get("timestamp"), about.get("timestamp"), record.get("created_at"))),
         task=find_task(about) or as_text(about.get("$ai_prompt_name")) or as_text(about.get("$ai_span_name")),

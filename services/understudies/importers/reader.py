@@ -3,19 +3,18 @@
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from understudies.importers.call_spool import CallSpool
-from understudies.importers.envelopes import iter_enveloped
+from understudies.importers.envelopes import iter_enveloped, may_hold_records
 from understudies.importers.field_map import FieldMap
 from understudies.importers.formats import possible_formats
-from understudies.importers.joins import Joins
+from understudies.importers.joins import Joins, may_join
 from understudies.importers.json_parsing import NotARecordedCall
 from understudies.importers.known_fields import describe_unknown
 from understudies.importers.nesting import SpanTree, read_link
@@ -82,11 +81,13 @@ class LogReader:
     def iter_source(self, source: Path) -> Iterator[RecordedCall | SkippedLine]:
         """Yield what the files of a source hold; raises OSError if one cannot be opened."""
         files = find_files(source)
-        for file in files:
-            for found in self._iter_file(file):
-                if isinstance(found, SkippedLine) and len(files) > 1:
-                    found = replace(found, file=str(file.relative_to(source) if source.is_dir() else file))
-                yield found
+        if len(files) == 1:
+            yield from self._iter_file(files[0])
+        else:
+            for file in files:
+                name = str(file.relative_to(source) if source.is_dir() else file)
+                for found in self._iter_file(file):
+                    yield replace(found, file=name) if isinstance(found, SkippedLine) else found
         for joined in self._joins.finish():
             if joined.read is None:
                 yield SkippedLine(joined.line, "no teacher answer")
@@ -99,11 +100,16 @@ class LogReader:
                 yield numbered
                 continue
             line, record = numbered
+            names = tuple(record)
             found_any = False
             try:
+                if not may_hold_records(names):
+                    if (found := self._read(line, record, names)) is not None:
+                        yield found
+                    continue
                 for inner in iter_enveloped(record):
                     found_any = True
-                    if (found := self._read(line, inner)) is not None:
+                    if (found := self._read(line, inner, tuple(inner))) is not None:
                         yield found
             except RecursionError:
                 yield SkippedLine(line, "nested too deeply")
@@ -114,26 +120,30 @@ class LogReader:
             if not found_any:
                 yield SkippedLine(line, describe_unknown(record))
 
-    def _read(self, line: int, record: dict[str, Any]) -> RecordedCall | SkippedLine | None:
+    def _read(self, line: int, record: dict[str, Any], names: tuple[str, ...]) -> RecordedCall | SkippedLine | None:
+        """Read a record, whose fields have these names: they tell most of what there is to try."""
         if self._field_map is not None:
             field_map = self._field_map
-            return self._build(line, "mapped", lambda: field_map.read(record))
-        joined = self._joins.add(line, record)
-        if joined is None:
-            return None
-        if not isinstance(joined, bool):
-            return self._build(line, joined.format, joined.read) if joined.read else None
-        for form in possible_formats(tuple(record)):
+            return self._build(line, "mapped", field_map.read, record)
+        if may_join(names):
+            joined = self._joins.add(line, record)
+            if joined is None:
+                return None
+            if not isinstance(joined, bool):
+                return self._build(line, joined.format, joined.read) if joined.read else None
+        for form in possible_formats(names):
             if form.recognises(record):
-                found = self._build(line, form.name, partial(form.read, record))
+                found = self._build(line, form.name, form.read, record)
                 if form.is_nested and self._spans is not None and isinstance(found, SkippedLine):
                     self._spans.add_span(*read_link(record))
                 return found
         return SkippedLine(line, describe_unknown(record))
 
-    def _build(self, line: int, form: str, read: Callable[[], PartialCall]) -> RecordedCall | SkippedLine:
+    def _build(
+        self, line: int, form: str, read: Callable[..., PartialCall], *record: Mapping[str, Any]
+    ) -> RecordedCall | SkippedLine:
         try:
-            draft = read()
+            draft = read(*record)
             call = build_recorded_call(draft, line)
         except NotARecordedCall as error:
             return SkippedLine(line, str(error))

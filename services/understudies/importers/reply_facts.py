@@ -9,7 +9,7 @@ from understudies.dialects.json_fields import text_or_empty
 from understudies.dialects.usage import read_details, read_stated_cost
 from understudies.events import Usage, UsageDetails
 from understudies.importers.fields import as_mapping, as_text, first_not_none, parse_time
-from understudies.importers.usage import find_usage
+from understudies.importers.usage import NO_USAGE, find_usage
 
 _USAGES = ("usage", "usageMetadata", "usage_metadata", "token_usage", "tokenUsage", "metrics", "totalUsage")
 _MODELS = ("model", "modelVersion", "model_version", "model_name", "modelName", "model_id", "modelId")
@@ -36,7 +36,7 @@ class ReplyFacts(NamedTuple):
         return usage.model_copy(update={"details": details})
 
 
-NO_FACTS = ReplyFacts("", Usage(), None)
+NO_FACTS = ReplyFacts("", NO_USAGE, None)
 
 
 def tells_more(reply: object) -> bool:
@@ -69,10 +69,10 @@ def read_reply_facts(reply: object) -> ReplyFacts:
         )
     )
     parts = (reply, inner, about)
-    usages = [as_mapping(part[name]) for part in parts for name in _USAGES if isinstance(part.get(name), dict | str)]
+    usages = [as_mapping(part[name]) for part in parts for name in _USAGES if isinstance(part.get(name), (dict, str))]
     return ReplyFacts(
         next((model for part in parts for name in _MODELS if (model := as_text(part.get(name)))), ""),
-        find_usage(*usages, reply) if usages or "eval_count" in reply or "prompt_token_count" in reply else Usage(),
+        find_usage(*usages, reply) if usages or "eval_count" in reply or "prompt_token_count" in reply else NO_USAGE,
         next((at for part in parts for name in _TIMES if (at := parse_time(part.get(name))) is not None), None),
         text_or_empty(reply.get("service_tier")),
         read_stated_cost(usages[0]) if usages else None,

@@ -1,7 +1,10 @@
 """Decode a teacher's answer from the forms that providers and logs use."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeGuard
+
+from pydantic import ValidationError
 
 from understudies.dialects import detection
 from understudies.dialects.anthropic_messages.response import FINISH_REASONS
@@ -10,7 +13,13 @@ from understudies.events import Response
 from understudies.importers.answer_rule import check_body, is_error_body
 from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
 from understudies.importers.message_parts import split_parts, write_call
-from understudies.importers.messages import find_content, unwrap_message, write_message, write_messages
+from understudies.importers.messages import (
+    find_content,
+    only_text,
+    unwrap_message,
+    write_message,
+    write_messages,
+)
 from understudies.importers.output_items import decode_output, is_output, is_output_message
 
 _RESPONSE: Final = Response.__pydantic_validator__
@@ -19,8 +28,11 @@ _FINISH_NAMES: Final = (
     *("finish_reason", "stop_reason", "finishReason", "stopReason", "completionReason", "generation_info"),
 )
 _TEXT_MESSAGE: Final = frozenset({"role", "content"})
+_PLAIN_ANSWER: Final = frozenset({"role", "content", "tool_calls"})
 _FINISH_REASONS: Final = {**FINISH_REASONS, "content_filtered": "content_filter"}
 _USUAL_REASONS: Final = (None, "stop", "length", "tool_calls")
+_OTHER_THAN_MESSAGES: Final = frozenset({"choices", "output", "completion", "candidates", "generations", "type"})
+"""Fields that may tell another form than that of a message, whatever else is there."""
 _TEXT_NAMES: Final = ("completion", "generation", "outputText", "generated_text", "output_text", "response")
 """Names under which the models of Bedrock, Ollama and others answer with plain text."""
 
@@ -57,23 +69,30 @@ def decode_answer(inner: object, written: object, *, must_be_reply: bool = False
 def decode_message(message: Mapping[str, Any], finish_reason: object = None) -> Response:
     """Decode a message as a response, regardless of its role."""
     inner = unwrap_message(message)
-    if (text := _only_text(inner)) is not None and (finish_reason is None or _is_usual(finish_reason)):
-        return _text_response(text, finish_reason)
+    if (text := only_text(inner)) is not None:
+        given = _finish_reason(inner) if finish_reason is None and "finish_reason" in inner else finish_reason
+        if given is None or _is_usual(given):
+            return _text_response(text, given)
     _check_content(find_content(inner))
     reason = _finish_reason(inner if finish_reason is None else {"finish_reason": finish_reason})
     messages = reversed(write_message(inner, "assistant"))
     written = next((one for one in messages if one["role"] == "assistant"), None)
     if written is None:
         raise NotARecordedCall("no teacher answer: a result of a tool")
-    if len(written) == len(_TEXT_MESSAGE) and isinstance(written["content"], str) and reason in _USUAL_REASONS:
-        return _text_response(written["content"], reason)
+    if reason in _USUAL_REASONS and not isinstance(written["content"], list) and written.keys() <= _PLAIN_ANSWER:
+        answered = _response_or_none(written, reason)
+        if answered is not None:
+            return answered
     return detection.decode_message(written, reason).response
 
 
-def _only_text(message: Mapping[str, Any]) -> str | None:
-    """Return the text of a message that has nothing else."""
-    text = message.get("content") if message.keys() <= _TEXT_MESSAGE else None
-    return text if isinstance(text, str) else None
+def _response_or_none(message: Mapping[str, Any], reason: str | None) -> Response | None:
+    """Return the response of a chat's message, or None for one whose faults the dialect is to tell in its words."""
+    try:
+        response: Response = _RESPONSE.validate_python({"message": message, "finish_reason": reason})
+    except ValidationError:
+        return None
+    return response
 
 
 def _is_usual(reason: object) -> TypeGuard[str]:
@@ -82,13 +101,17 @@ def _is_usual(reason: object) -> TypeGuard[str]:
 
 def _check_content(content: object) -> None:
     given = content["parts"] if isinstance(content, dict) and "parts" in content else content
+    if isinstance(given, str):
+        return
     parts = given if isinstance(given, list) else [given]
-    if not all(isinstance(part, str | dict | None) for part in parts):
+    if not all(part is None or isinstance(part, (str, dict)) for part in parts):
         raise NotARecordedCall("no teacher answer: its content is no text")
 
 
 def _decode_reply(body: Mapping[str, Any]) -> Response | None:
     """Decode an object of a known form; None if the form is unknown."""
+    if "role" in body and body.keys().isdisjoint(_OTHER_THAN_MESSAGES):
+        return decode_message(body)
     match body:
         case {"choices": list() as choices}:
             return _decode_choice(choices)
@@ -233,8 +256,8 @@ def _decode_text_with_calls(body: Mapping[str, Any], calls: list[Any]) -> Respon
 def _finish_reason(source: Mapping[str, Any]) -> str | None:
     if _is_usual(usual := source.get("finish_reason")):
         return usual
-    for name in _FINISH_NAMES:
-        value = source.get(name)
+    for name in _finish_fields(tuple(source)):
+        value = source[name]
         if isinstance(value, dict):
             return _finish_reason(value)
         if isinstance(value, str) and value:
@@ -242,6 +265,12 @@ def _finish_reason(source: Mapping[str, Any]) -> str | None:
             return _FINISH_REASONS.get(reason, reason)
     about = source.get("response_metadata")
     return _finish_reason(about) if isinstance(about, dict) else None
+
+
+@lru_cache(maxsize=256)
+def _finish_fields(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of the names that may tell why an answer ended, in the order in which they count."""
+    return tuple(name for name in _FINISH_NAMES if name in names)
 
 
 def _gemini_finish(reason: object) -> str | None:

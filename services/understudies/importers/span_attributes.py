@@ -1,6 +1,6 @@
 """Read attributes of spans, whose dotted names stand for objects and lists."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -10,29 +10,62 @@ LEAF = ""
 """The key of a value whose name is also the beginning of others."""
 
 
-class NestedAttributes(dict[str, Any]):
-    """Attributes as nested objects, with what tells that there is nothing at a path without a search for it.
+class _Placed(NamedTuple):
+    """Where an attribute is put: the objects to open before, each in one that is open, and its own with its key."""
 
-    `names` are those of the attributes and all their beginnings, up to a dot; `opened` are beginnings of paths into
-    attributes that are objects themselves.
+    opened: tuple[tuple[int, str], ...]
+    node: int
+    last: str
+
+
+class _Layout(dict[str, bool]):
+    """What the names of a span's attributes tell, found once for all spans with the same: by path, whether it may have
+    a value.
+
+    `opened` are beginnings of paths into attributes that are objects themselves, and `plan` says where each attribute
+    is put, or is None if only the attributes tell.
     """
 
-    __slots__ = ("names", "opened")
+    __slots__ = ("_among", "_names", "_opened", "plan")
+
+    def __init__(self, names: tuple[str, ...], opened: tuple[str, ...]) -> None:
+        super().__init__()
+        paths = [name.split(".") for name in names]
+        self._names = frozenset(".".join(path[:end]) for path in paths for end in range(1, len(path) + 1))
+        self._opened = opened
+        self._among: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self.plan = None if opened else _plan(names)
+
+    def __missing__(self, path: str) -> bool:
+        may_have = self[path] = path in self._names or (bool(self._opened) and path.startswith(self._opened))
+        return may_have
+
+    def among(self, paths: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of the paths that may have a value."""
+        found = self._among.get(paths)
+        if found is None:
+            found = self._among[paths] = tuple(path for path in paths if self[path])
+        return found
+
+
+@lru_cache(maxsize=256)
+def _layout(names: tuple[str, ...], opened: tuple[str, ...]) -> _Layout:
+    return _Layout(names, opened)
+
+
+class NestedAttributes(dict[str, Any]):
+    """Attributes as nested objects; `layout` tells that there is nothing at a path without a search for it.
+
+    `flat` are the attributes by their names if nothing else is at these paths.
+    """
+
+    __slots__ = ("flat", "layout")
 
     def __init__(self, attributes: Mapping[str, Any]) -> None:
         super().__init__()
-        self.names = _beginnings(tuple(attributes))
-        self.opened = tuple([f"{name}." for name, value in attributes.items() if type(value) is dict])
-
-    def may_have(self, path: str) -> bool:
-        """Return whether there may be a value at a path."""
-        return path in self.names or (bool(self.opened) and path.startswith(self.opened))
-
-
-@lru_cache(maxsize=1024)
-def _beginnings(names: tuple[str, ...]) -> frozenset[str]:
-    paths = [name.split(".") for name in names]
-    return frozenset(".".join(path[:end]) for path in paths for end in range(1, len(path) + 1))
+        opened = [f"{name}." for name, value in attributes.items() if type(value) is dict]
+        self.layout = _layout(tuple(attributes), tuple(opened))
+        self.flat: Mapping[str, Any] = {} if self.layout.plan is None else attributes
 
 
 def nest_attributes(attributes: Mapping[str, Any]) -> NestedAttributes:
@@ -41,7 +74,7 @@ def nest_attributes(attributes: Mapping[str, Any]) -> NestedAttributes:
     Attributes that are nested already, as in some exports, stay as they are.
     """
     nested = NestedAttributes(attributes)
-    plan = _plan(tuple(attributes)) if not nested.opened else None
+    plan = nested.layout.plan
     if plan is None:
         _nest_each(nested, attributes)
         return nested
@@ -55,15 +88,6 @@ def nest_attributes(attributes: Mapping[str, Any]) -> NestedAttributes:
     return nested
 
 
-class _Placed(NamedTuple):
-    """Where an attribute is put: the objects to open before, each in one that is open, and its own with its key."""
-
-    opened: tuple[tuple[int, str], ...]
-    node: int
-    last: str
-
-
-@lru_cache(maxsize=1024)
 def _plan(names: tuple[str, ...]) -> tuple[_Placed, ...] | None:
     """Return where attributes of these names are put, or None if one's name is the beginning of another's."""
     known: dict[tuple[str, ...], int] = {(): 0}
@@ -102,12 +126,15 @@ def _nest_each(nested: dict[str, Any], attributes: Mapping[str, Any]) -> None:
 
 def find(nested: Mapping[str, Any], path: str) -> Any:
     """Return the value at a dotted path, parsed if it is JSON text, or None."""
-    if type(nested) is NestedAttributes and not nested.may_have(path):
-        return None
     value: Any = nested
-    for step in _steps(path):
-        if not isinstance(value, dict) or (value := value.get(step)) is None:
+    if type(nested) is NestedAttributes:
+        if not nested.layout[path]:
             return None
+        value = nested.flat.get(path, nested)
+    if value is nested:
+        for step in _steps(path):
+            if not isinstance(value, dict) or (value := value.get(step)) is None:
+                return None
     if type(value) is dict and LEAF in value:
         value = value[LEAF]
     return parse_embedded_json(value) if isinstance(value, str) else value
@@ -117,14 +144,12 @@ _steps = lru_cache(maxsize=4096)(partial(str.split, sep="."))
 """Split a path, of which the code has a few hundred and logs as many; nobody changes the list."""
 
 
-def first_found(nested: Mapping[str, Any], paths: Iterable[str]) -> Any:
+def first_found(nested: Mapping[str, Any], paths: tuple[str, ...]) -> Any:
     """Return the first value that is there at one of the paths, or None."""
-    known = nested.names if type(nested) is NestedAttributes and not nested.opened else None
-    for path in paths:
-        if known is None or path in known:
-            value = find(nested, path)
-            if value is not None and value != "":
-                return value
+    for path in nested.layout.among(paths) if type(nested) is NestedAttributes else paths:
+        value = find(nested, path)
+        if value is not None and value != "":
+            return value
     return None
 
 

@@ -15,9 +15,12 @@ from understudies.dialects.json_fields import list_objects
 from understudies.importers.bodies import read_body
 from understudies.importers.fields import as_mapping, first_not_none
 from understudies.importers.json_parsing import parse_embedded_json
-from understudies.importers.span_attributes import as_items, find, first_found
+from understudies.importers.span_attributes import NestedAttributes, as_items, find, first_found
 
 _MESSAGE_EVENT: Final = "gen_ai."
+_AI_TEXTS: Final = ("ai.response.object", "ai.response.text", "ai.result.text", "ai.result.object")
+_AI_CALLS: Final = ("ai.response.toolCalls", "ai.result.toolCalls")
+_EVENT_LISTS: Final = ("events", "all_messages_events")
 _CHOICE_EVENTS: Final = ("gen_ai.choice", "gen_ai.content.completion")
 
 
@@ -33,22 +36,24 @@ class Said(NamedTuple):
     fields: Mapping[str, Any] = {}
 
 
-def read_said(nested: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> Said:
+def read_said(nested: NestedAttributes, events: Iterable[Mapping[str, Any]]) -> Said:
     """Read what was asked and answered, by the first convention that a span follows."""
     told = [*events, *_embedded_events(nested)]
-    for read in _CONVENTIONS:
-        said = read(nested, told)
-        if said.messages and said.answer not in (None, "", [], {}):
-            return said
+    for convention in _CONVENTIONS:
+        if (told and convention.reads_events) or nested.layout.among(convention.needs) == convention.needs:
+            said = convention.read(nested, told)
+            if said.messages and said.answer not in (None, "", [], {}):
+                return said
     return Said()
 
 
-def _read_genai(nested: Mapping[str, Any], events: Events) -> Said:
-    source = nested
-    if find(source, "gen_ai.input.messages") is None:
+def _read_genai(nested: NestedAttributes, events: Events) -> Said:
+    source: Mapping[str, Any] = nested
+    messages = find(source, "gen_ai.input.messages")
+    if messages is None:
         details = (event["nested"] for event in events if str(event.get("name", "")).endswith("operation.details"))
         source = next(iter(details), nested)
-    messages = find(source, "gen_ai.input.messages")
+        messages = find(source, "gen_ai.input.messages")
     if not isinstance(messages, list):
         return Said()
     instructions = find(source, "gen_ai.system_instructions")
@@ -140,8 +145,8 @@ def _read_ai_sdk(nested: Mapping[str, Any], _: Events) -> Said:
     if messages is None:
         messages = find(nested, "ai.prompt")
         messages = read_body(messages).messages if isinstance(messages, dict) else messages
-    text = first_found(nested, ("ai.response.object", "ai.response.text", "ai.result.text", "ai.result.object"))
-    calls = first_found(nested, ("ai.response.toolCalls", "ai.result.toolCalls"))
+    text = first_found(nested, _AI_TEXTS)
+    calls = first_found(nested, _AI_CALLS)
     if isinstance(calls, list) and calls:
         answer: object = {"text": text, "toolCalls": calls}
     else:
@@ -152,7 +157,7 @@ def _read_ai_sdk(nested: Mapping[str, Any], _: Events) -> Said:
 
 def _embedded_events(nested: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the events that pydantic-ai and Logfire keep in an attribute."""
-    given = first_found(nested, ("events", "all_messages_events"))
+    given = first_found(nested, _EVENT_LISTS)
     return [{"name": event.get("event.name"), "attributes": event, "nested": {}} for event in list_objects(given)]
 
 
@@ -208,17 +213,29 @@ def _body_fields(value: object) -> Mapping[str, Any]:
     return read_body(value).fields if isinstance(value, dict) else {}
 
 
-_CONVENTIONS: Final[tuple[Callable[[Mapping[str, Any], Events], Said], ...]] = (
-    _read_genai,
-    _read_indexed,
-    _read_openinference,
-    _read_ai_sdk,
-    _read_events,
-    partial(_read_bodies, "request_data", "response_data"),
-    partial(_read_bodies, "mlflow.spanInputs", "mlflow.spanOutputs"),
-    partial(_read_bodies, "input.value", "output.value"),
-    partial(_read_bodies, "langfuse.observation.input", "langfuse.observation.output"),
-    partial(_read_bodies, "gen_ai.prompt", "gen_ai.completion"),
-    partial(_read_bodies, "traceloop.entity.input", "traceloop.entity.output"),
+class _Convention(NamedTuple):
+    """A convention: what reads it, the attributes without which there is nothing, and whether events will do too."""
+
+    read: Callable[[NestedAttributes, Events], Said]
+    needs: tuple[str, ...]
+    reads_events: bool = False
+
+
+def _in_bodies(asked: str, answered: str) -> _Convention:
+    return _Convention(partial(_read_bodies, asked, answered), (asked, answered))
+
+
+_CONVENTIONS: Final = (
+    _Convention(_read_genai, ("gen_ai.input.messages",), reads_events=True),
+    _Convention(_read_indexed, ("gen_ai",)),
+    _Convention(_read_openinference, ("llm",)),
+    _Convention(_read_ai_sdk, ("ai",)),
+    _Convention(_read_events, ("",), reads_events=True),
+    _in_bodies("request_data", "response_data"),
+    _in_bodies("mlflow.spanInputs", "mlflow.spanOutputs"),
+    _in_bodies("input.value", "output.value"),
+    _in_bodies("langfuse.observation.input", "langfuse.observation.output"),
+    _in_bodies("gen_ai.prompt", "gen_ai.completion"),
+    _in_bodies("traceloop.entity.input", "traceloop.entity.output"),
 )
-"""The readers of each convention, in the order in which they are tried."""
+"""The conventions in the order in which they are tried."""

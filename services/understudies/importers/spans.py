@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from understudies.events import Usage
@@ -11,7 +12,7 @@ from understudies.importers.fields import (
     as_flag,
     as_mapping,
     as_text,
-    compute_duration_ms,
+    duration_ms_until,
     find_id,
     find_task,
     first_not_none,
@@ -22,10 +23,10 @@ from understudies.importers.fields import (
 from understudies.importers.json_parsing import NotARecordedCall, OtherKind
 from understudies.importers.otlp import read_attributes
 from understudies.importers.partial_call import PartialCall
-from understudies.importers.span_attributes import as_items, find, first_found, nest_attributes
+from understudies.importers.span_attributes import NestedAttributes, as_items, find, first_found, nest_attributes
 from understudies.importers.span_messages import read_said
 from understudies.importers.tools import write_tools
-from understudies.importers.usage import parse_usage
+from understudies.importers.usage import NO_USAGE, parse_usage
 
 _PREFIXES: Final = (
     *(
@@ -41,6 +42,7 @@ _PREFIXES: Final = (
     ),
     *("gen_ai", "llm", "openinference", "langfuse."),
 )
+_PLACES: Final = frozenset({"spanId", "span_id", "context", "context.span_id", "traceId", "trace_id"})
 _CHAT_OPERATIONS: Final = frozenset(
     {"chat", "text_completion", "generate_content", "completion", "chat_completion", "llm", "chat_model", "responses"}
     | {"message", "messages", "generate", "generation"}
@@ -86,6 +88,14 @@ _TOTALS: Final = (
     "llm.usage.total_tokens",
     "ai.usage.totalTokens",
 )
+_PARAMETERS: Final = ("gen_ai.request", "ai.settings", "llm.invocation_parameters", "model_request_parameters")
+_TOOLS: Final = (
+    *("gen_ai.tool.definitions", "gen_ai.request.tools", "ai.prompt.tools", "mlflow.chat.tools"),
+    *("llm.tools", "llm.request.functions"),
+)
+"""Where tools are defined; the last two hold other forms than the rest."""
+_METADATA: Final = ("metadata", "ai.telemetry.metadata")
+_BUCKETS: Final = "langfuse.observation.usage_details"
 _COSTS: Final = ("gen_ai.usage.cost", "llm.cost.total", "gen_ai.cost.total_cost", "operation.cost")
 _FAILED_CODES: Final = frozenset({"2", "error", "status_code_error", "statuscode.error"})
 
@@ -95,11 +105,17 @@ def is_span(record: Mapping[str, Any]) -> bool:
     attributes = record.get("attributes")
     if attributes is None:
         return "context.span_id" in record and any(name.startswith("attributes.") for name in record)
-    if not isinstance(attributes, dict | list):
+    if not isinstance(attributes, (dict, list)):
         return False
-    placed = record.keys() & {"spanId", "span_id", "context", "context.span_id", "traceId", "trace_id"}
-    names = read_attributes(attributes)
-    return bool(placed) and ("span_kind" in record or any(name.startswith(_PREFIXES) for name in names))
+    if record.keys().isdisjoint(_PLACES):
+        return False
+    return "span_kind" in record or _are_instrumented(tuple(read_attributes(attributes)))
+
+
+@lru_cache(maxsize=1024)
+def _are_instrumented(names: tuple[str, ...]) -> bool:
+    """Return whether attributes of these names are a known instrumentation's."""
+    return any(name.startswith(_PREFIXES) for name in names)
 
 
 def read_span(record: Mapping[str, Any]) -> PartialCall:
@@ -113,12 +129,7 @@ def read_span(record: Mapping[str, Any]) -> PartialCall:
     is_inner = _INNER_OPERATION.search(operation) is not None
     wraps = operation.startswith("ai.") and not is_inner
     _check_kind(nested, record, is_known=is_inner or wraps)
-    events = [
-        {"name": event.get("name"), "attributes": told, "nested": nest_attributes(told)}
-        for event in as_items(record.get("events"))
-        if isinstance(event, dict)
-        for told in [read_attributes(event.get("attributes"))]
-    ]
+    events = _read_events(record["events"]) if record.get("events") else []
     check_outcome(_read_failure(record, nested))
     said = read_said(nested, events)
     if not said.messages:
@@ -127,8 +138,11 @@ def read_span(record: Mapping[str, Any]) -> PartialCall:
             " (OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true)"
         )
     start = first_not_none(record.get("startTimeUnixNano"), record.get("start_time"), record.get("startTime"))
+    began = parse_time(start)
     end = first_not_none(record.get("endTimeUnixNano"), record.get("end_time"), record.get("endTime"))
-    metadata = {**as_mapping(find(nested, "metadata")), **as_mapping(find(nested, "ai.telemetry.metadata"))}
+    metadata = {
+        name: value for path in nested.layout.among(_METADATA) for name, value in as_mapping(find(nested, path)).items()
+    }
     return PartialCall(
         messages=said.messages,
         answer=said.answer,
@@ -136,10 +150,10 @@ def read_span(record: Mapping[str, Any]) -> PartialCall:
         model=as_text(first_found(nested, _MODELS)) or "",
         usage=_read_usage(nested),
         cost=parse_cost(first_found(nested, _COSTS)),
-        at=parse_time(start),
+        at=began,
         task=as_text(first_found(nested, _TASKS)) or find_task(metadata),
         tags=parse_tags(metadata) | parse_tags(find(nested, "tag.tags")),
-        latency_ms=compute_duration_ms(start, end),
+        latency_ms=duration_ms_until(end, began),
         critical=as_flag(metadata.get("critical")),
         episode=find_id(("episode",), metadata) or find_id(("id",), {"id": first_found(nested, _SESSIONS)}),
         trace=find_id(("traceid", "trace_id", "context.trace_id"), context, record),
@@ -149,18 +163,29 @@ def read_span(record: Mapping[str, Any]) -> PartialCall:
     )
 
 
-def _check_kind(nested: Mapping[str, Any], record: Mapping[str, Any], *, is_known: bool) -> None:
-    kinds = [kind for path in _KINDS if (kind := as_text(find(nested, path))) is not None]
+def _read_events(events: object) -> list[dict[str, Any]]:
+    return [
+        {"name": event.get("name"), "attributes": told, "nested": nest_attributes(told)}
+        for event in as_items(events)
+        if isinstance(event, dict)
+        for told in [read_attributes(event.get("attributes"))]
+    ]
+
+
+def _check_kind(nested: NestedAttributes, record: Mapping[str, Any], *, is_known: bool) -> None:
+    if is_known:
+        return
+    kinds = [kind for path in nested.layout.among(_KINDS) if (kind := as_text(find(nested, path))) is not None]
     named = as_text(record.get("span_kind"))
     told = [kind.strip('"').lower() for kind in (*kinds, *([named] if named else []))]
-    if is_known or not told or any(kind in _CHAT_OPERATIONS for kind in told):
+    if not told or any(kind in _CHAT_OPERATIONS for kind in told):
         return
     if told == ["unknown"] or told == ["internal"]:
         return
     raise OtherKind(f"a span of kind {told[0][:40]!r}, not a call of a chat model")
 
 
-def _read_failure(record: Mapping[str, Any], nested: Mapping[str, Any]) -> dict[str, Any]:
+def _read_failure(record: Mapping[str, Any], nested: NestedAttributes) -> dict[str, Any]:
     status = as_mapping(record.get("status"))
     code = first_not_none(status.get("code"), status.get("status_code"), record.get("status_code"))
     failed = str(code).lower() in _FAILED_CODES
@@ -168,13 +193,13 @@ def _read_failure(record: Mapping[str, Any], nested: Mapping[str, Any]) -> dict[
     return {"error": (message or "status ERROR") if failed else find(nested, "error.type")}
 
 
-def _read_parameters(nested: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    paths = ("gen_ai.request", "ai.settings", "llm.invocation_parameters", "model_request_parameters")
-    given = {name: value for path in paths for name, value in as_mapping(find(nested, path)).items()}
+def _read_parameters(nested: NestedAttributes, fields: Mapping[str, Any]) -> dict[str, Any]:
+    among = nested.layout.among
+    given = {name: value for path in among(_PARAMETERS) for name, value in as_mapping(find(nested, path)).items()}
     parameters = {**fields, **rename_parameters(given)}
-    tools = first_found(
-        nested, ("gen_ai.tool.definitions", "gen_ai.request.tools", "ai.prompt.tools", "mlflow.chat.tools")
-    )
+    if not among(_TOOLS):
+        return parameters
+    tools = first_found(nested, _TOOLS[:-2])
     listed = [find(as_mapping(tool), "tool.json_schema") or tool for tool in as_items(find(nested, "llm.tools"))]
     functions = [as_mapping(tool) for tool in as_items(find(nested, "llm.request.functions"))]
     if written := write_tools(tools) or write_tools(listed) or write_tools([{"toolSpec": tool} for tool in functions]):
@@ -182,7 +207,7 @@ def _read_parameters(nested: Mapping[str, Any], fields: Mapping[str, Any]) -> di
     return parameters
 
 
-def _read_usage(nested: Mapping[str, Any]) -> Usage:
+def _read_usage(nested: NestedAttributes) -> Usage:
     """Read the usage, whose input tokens include those read from a cache."""
     counts = {
         "prompt_tokens": first_found(nested, _PROMPT_COUNTS),
@@ -191,5 +216,7 @@ def _read_usage(nested: Mapping[str, Any]) -> Usage:
         "cache_write_tokens": first_found(nested, _WRITTEN_COUNTS),
         "total_tokens": first_found(nested, _TOTALS),
     }
-    buckets = as_mapping(find(nested, "langfuse.observation.usage_details"))
-    return parse_usage(counts) or parse_usage(buckets, buckets=True) or Usage()
+    usage = parse_usage(counts)
+    if usage is None and nested.layout[_BUCKETS]:
+        usage = parse_usage(as_mapping(find(nested, _BUCKETS)), buckets=True)
+    return usage or NO_USAGE

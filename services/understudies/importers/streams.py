@@ -1,7 +1,7 @@
 """Assemble answers that a log kept as the events of a stream."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -11,12 +11,16 @@ from understudies.dialects.json_fields import index_or_zero, list_objects, objec
 from understudies.dialects.registry import dialect_of
 from understudies.importers.json_parsing import NotARecordedCall
 
+_EVENT_FIELDS: Final = frozenset({"candidates", "usageMetadata", "chunk", "choices"})
+
 
 def assemble_stream(value: object) -> object:
     """Return the whole reply of a stream's events, or of their text; any other value is returned unchanged."""
     if isinstance(value, str):
         events = _parse_events(value) if value.startswith(("data:", "event:")) else []
     elif isinstance(value, list) and value and isinstance(value[0], dict):
+        if not _may_be_event(value[0]):
+            return value  # as most lists are
         events = value
     else:
         return value
@@ -42,6 +46,12 @@ def assemble_stream(value: object) -> object:
     if accumulator.failed is not None:
         raise NotARecordedCall(f"the call failed: {accumulator.failed[:120]}")
     return {**accumulator.body(), **_metrics(objects)}
+
+
+def _may_be_event(first: Mapping[str, Any]) -> bool:
+    """Return whether a list may hold the events of a stream, by what its first object has to have then."""
+    # An event of Converse has a single field.
+    return len(first) == 1 or not first.keys().isdisjoint(_EVENT_FIELDS) or detect_stream_api(first) is not None
 
 
 def _find_api(events: list[dict[str, Any]]) -> Api | None:

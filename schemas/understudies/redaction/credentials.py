@@ -16,8 +16,10 @@ _SERVER_FIELDS: Final = ("server_url", "url", "server_label", "connector_id")
 
 # Begins with what can be searched for quickly, and looks back: first at one letter, because most names end otherwise.
 _CREDENTIAL_FIELD: Final = re.compile(
-    rb'":["{](?<=[ndyts]"..)(?:(?<=authorization"..)|(?<=token"..)|(?<=password"..)|(?<=passwd"..)|(?<=pwd"..)|'
-    rb'(?<=key"..)|(?<=secret"..)|(?<=credentials"..)|(?<=headers"..))',
+    rb'":["{](?:(?<=[ndyts]"..)(?:(?<=authorization"..)|(?<=token"..)|(?<=password"..)|(?<=passwd"..)|(?<=pwd"..)|'
+    rb'(?<=key"..)|(?<=secret"..)|(?<=credentials"..)|(?<=headers"..)|(?<=pass"..)|(?<=wort"..)|(?<=jwt"..))|'
+    rb'(?<=phrase"..)|(?<=passcode"..)|(?<=credential"..)|(?<=auth"..)|(?<=senha"..)|(?<=contrase.a"..)|'
+    rb'(?<=contrase..a"..))',
     re.IGNORECASE,
 )
 

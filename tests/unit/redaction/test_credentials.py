@@ -1,5 +1,6 @@
 """Credentials that come in the body beside what was asked."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ from tests.support.event_samples import ANSWERED
 
 from understudies.client import redacted
 from understudies.events import Request
+from understudies.redaction.credentials import has_credentials, mask_credentials
+from understudies.redaction.json_credentials import mask_json_credentials
 from understudies.redaction.redactor import redact_request
 
 ASKED = [{"role": "user", "content": "hello"}]
@@ -21,6 +24,38 @@ def test_the_token_of_an_mcp_server_is_masked() -> None:
     server = {"type": "url", "url": "https://mcp.example/sse", "name": "files", "authorization_token": "hunter2"}
     found = left(parameters={"mcp_servers": [server], "max_tokens": 9}).parameters
     assert found == {"mcp_servers": [{**server, "authorization_token": "[KEY]"}], "max_tokens": 9}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dbPassword",
+        "OPENAI_API_KEY",
+        "accessToken",
+        "github_token",
+        "AWS_SECRET_ACCESS_KEY",
+        "passphrase",
+        "passcode",
+        "PWD",
+        "pass",
+        "auth",
+        "senha",
+        "contraseña",
+        "contrasena",
+        "kennwort",
+        "Passwort",
+        "jwt",
+        "credential",
+        "credentials",
+        "webhook_secret",
+    ],
+)
+def test_every_name_that_is_known_is_found_by_the_quick_search_too(name: str) -> None:
+    fields = {name: "a1b2c3d4e5"}
+    assert mask_credentials(fields) == {name: "[KEY]"}
+    assert has_credentials(json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode())
+    text = json.dumps(fields, ensure_ascii=False)
+    assert mask_json_credentials(text) == text.replace("a1b2c3d4e5", "[KEY]")
 
 
 def test_all_headers_of_a_tool_at_a_server_are_masked() -> None:

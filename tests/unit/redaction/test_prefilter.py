@@ -105,7 +105,10 @@ texts = st.one_of(
 )
 numbers = st.one_of(st.integers(-(10**20), 10**20), st.floats(allow_nan=False, allow_infinity=False))
 fields = st.one_of(
-    texts, st.sampled_from(["authorization", "X-Api-Key", "Client_Secret", "password", "headers", "url"])
+    texts,
+    st.sampled_from(
+        ["authorization", "X-Api-Key", "Client_Secret", "password", "headers", "url", "pass", "jwt", "auth"]
+    ),
 )
 values = st.recursive(
     st.one_of(st.none(), st.booleans(), numbers, texts),

@@ -276,7 +276,8 @@ class Dreamer(SavedState):
 
     def _make_plan(self, task: str, uri: str, rules: TaskRules) -> _Plan:
         # What may not train a student is not shown to the teacher either, to write others like it.
-        dataset = without_refused(read_dataset(self._object_store, uri, task), required=rules.require_consent)
+        collected = read_dataset(self._object_store, uri, task)
+        dataset = without_refused(collected, required=rules.require_consent)
         train = dataset.in_split("train")
         judging = JudgingCost()
         named = parse_judge(rules.judge) if rules.judge else choose_judge([example.answer for example in train])
@@ -288,7 +289,7 @@ class Dreamer(SavedState):
         real = sum(not example.synthetic for example in train)
         share = self._settings.dream_share
         most = int(share / (1 - share) * real) - (len(train) - real)
-        newest = max(dataset.examples, key=lambda example: example.at, default=None)
+        newest = max(collected.examples, key=lambda example: example.at, default=None)
         checks = InputChecks(dataset.examples, judge)
         return _Plan(dataset, spots, checks, newest.teacher if newest else "", most, judging)
 

@@ -381,3 +381,19 @@ async def test_both_trainings_of_an_ablation_count_and_share_what_was_paid_for(t
     _, selection, _ = select_by_ablation(given, TrainerSettings(), select)
     assert journals == [journal, journal]
     assert selection.cost_usd == 4
+
+
+async def test_the_teacher_is_never_shown_what_may_not_train(setup: Setup) -> None:
+    app = setup.app(require_consent=True)
+    await setup.follow(app, intents(120))
+    await app.tick(NIGHT)
+    assert setup.written == [], "nothing was said of any example"
+    data = intents(240)
+    marked = [one.model_copy(update={"consent": number % 2 == 0}) for number, one in enumerate(data.examples)]
+    other = setup.app()
+    await setup.follow(other, Dataset(TASK, tuple(marked)))
+    await other.tick(NIGHT)
+    assert len(setup.examples) == 5
+    refused = {one.request.messages[-1].text for one in marked if not one.consent}
+    shown = str(setup.server.bodies)
+    assert not [text for text in refused if f"{text}\\n" in shown or f"{text}'" in shown]

@@ -1,6 +1,7 @@
 import asyncio
 import itertools
 import logging
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -394,6 +395,6 @@ async def test_the_teacher_is_never_shown_what_may_not_train(setup: Setup) -> No
     await setup.follow(other, Dataset(TASK, tuple(marked)))
     await other.tick(NIGHT)
     assert len(setup.examples) == 5
-    refused = {one.request.messages[-1].text for one in marked if not one.consent}
     shown = str(setup.server.bodies)
-    assert not [text for text in refused if f"{text}\\n" in shown or f"{text}'" in shown]
+    seen = {one.consent for one in marked if re.search(re.escape(one.request.messages[-1].text) + r"(?!\d)", shown)}
+    assert seen == {True}

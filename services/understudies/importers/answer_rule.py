@@ -12,7 +12,7 @@ from typing import Any, Final
 from understudies.dialects.json_fields import text_or_empty
 from understudies.events import Request, Response
 from understudies.importers.json_parsing import FailedCall, NotARecordedCall, OtherKind
-from understudies.importers.logger_marks import cut_mark, withheld_mark
+from understudies.importers.logger_marks import cut_mark, is_surely_unmarked, withheld_mark
 
 _ERROR_FIELDS: Final = frozenset(
     {"error", "errors", "error_message", "errorMessage", "errorCode", "error_code", "error_str", "error_information"}
@@ -43,6 +43,7 @@ _FAILED_FINISHES: Final = frozenset(
         "malformed_tool_use",
     }
 )
+_USUAL_FINISHES: Final = (None, "stop", "length", "tool_calls")
 _ENVELOPE: Final = frozenset(
     {"id", "object", "created", "created_at", "createdAt", "model", "modelVersion", "usage", "usageMetadata", "metrics"}
     | {"system_fingerprint", "service_tier", "provider", "request_id", "requestId", "responseId", "createTime", "type"}
@@ -57,6 +58,8 @@ _USUAL_REPLY: Final = frozenset(
     {"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"}
 )
 _PLACEHOLDER_BODIES: Final = frozenset({"helicone_message", "signed_body_url", "truncated", "omitted", "redacted"})
+_ALL_OF_AN_ERROR: Final = _ERROR_BODY | _ERROR_FIELDS
+_ALL_OF_A_PLACEHOLDER: Final = _ENVELOPE | _PLACEHOLDER_BODIES | {"message", "reason", "size", "bytes"}
 _OTHER_BODIES: Final = frozenset(
     {"embedding", "embeddings", "b64_json", "flagged", "category_scores", "relevance_score"}
 )
@@ -100,10 +103,20 @@ def _outcome_fields(names: tuple[str, ...]) -> tuple[tuple[str, Callable[[str, o
 def check_kind(kinds: Iterable[object], model: str) -> None:
     """Raise OtherKind if the call's kind (a type, an operation, a path) or model is not that of a chat."""
     for kind in kinds:
-        if isinstance(kind, str) and _NOT_CHAT.search(kind) and not _CHAT_PATH.search(kind):
+        if isinstance(kind, str) and _is_other_kind(kind):
             raise OtherKind(f"no call of a chat model but of type {kind[:_MAX_SHOWN]!r}")
-    if model and _NOT_CHAT_MODEL.match(model.rpartition("/")[2]):
+    if model and _is_other_model(model):
         raise OtherKind(f"no call of a chat model but of {model[:_MAX_SHOWN]!r}")
+
+
+@lru_cache(maxsize=256)
+def _is_other_kind(kind: str) -> bool:
+    return _NOT_CHAT.search(kind) is not None and _CHAT_PATH.search(kind) is None
+
+
+@lru_cache(maxsize=256)
+def _is_other_model(model: str) -> bool:
+    return _NOT_CHAT_MODEL.match(model.rpartition("/")[2]) is not None
 
 
 def check_body(body: Mapping[str, Any]) -> None:
@@ -114,20 +127,15 @@ def check_body(body: Mapping[str, Any]) -> None:
     names = body.keys()
     if "choices" in names and names <= _USUAL_REPLY and body.get("object") in (None, "chat.completion"):
         return  # most replies
-    if body.get("type") == "error" or (names & _ERROR_FIELDS and names <= _ERROR_BODY | _ERROR_FIELDS):
+    if body.get("type") == "error" or (not names.isdisjoint(_ERROR_FIELDS) and names <= _ALL_OF_AN_ERROR):
         check_outcome({name: body[name] for name in names & _ERROR_FIELDS})
     if body.get("type") == "error":
         raise NotARecordedCall("the call failed")
-    if names & _REPLY_FIELDS and "error" in body:
+    if "error" in body and not names.isdisjoint(_REPLY_FIELDS):
         check_outcome({"error": body["error"]})
     if body.get("object") == "response":
         check_outcome({"status": body.get("status")})
-    if names & _PLACEHOLDER_BODIES and names <= _ENVELOPE | _PLACEHOLDER_BODIES | {
-        "message",
-        "reason",
-        "size",
-        "bytes",
-    }:
+    if not names.isdisjoint(_PLACEHOLDER_BODIES) and names <= _ALL_OF_A_PLACEHOLDER:
         told = body.get("helicone_message") or body.get("reason") or next(iter(names & _PLACEHOLDER_BODIES))
         raise NotARecordedCall(f"the log withheld the answer: {str(told)[:_MAX_SHOWN]!r}")
     if _is_other_body(body):
@@ -138,20 +146,21 @@ def check_body(body: Mapping[str, Any]) -> None:
 
 def is_error_body(body: Mapping[str, Any]) -> bool:
     """Return whether a body that must be a provider's reply has nothing but what describes an error."""
-    return bool(body) and body.keys() <= _ERROR_BODY | _ERROR_FIELDS
+    return bool(body) and body.keys() <= _ALL_OF_AN_ERROR
 
 
 def check_response(response: Response) -> None:
     """Raise NotARecordedCall if the decoded answer is none: empty, failed, withheld or cut by the logger."""
-    finish = (response.finish_reason or "").lower().replace("-", "_")
-    if finish in _FAILED_FINISHES:
-        raise NotARecordedCall(f"the call failed: finish reason {response.finish_reason!r}")
+    reason = response.finish_reason
+    if reason not in _USUAL_FINISHES and str(reason).lower().replace("-", "_") in _FAILED_FINISHES:
+        raise NotARecordedCall(f"the call failed: finish reason {reason!r}")
     message = response.message
     texts = _texts(message.content)
-    if not message.tool_calls and not any(text.strip() for text in texts):
+    if message.tool_calls:
+        texts += [call.function.arguments for call in message.tool_calls]
+    elif not "".join(texts).strip():
         raise NotARecordedCall("no teacher answer" if message.content is None else "no teacher answer: it is empty")
-    arguments = [call.function.arguments for call in message.tool_calls or ()]
-    for text in (*texts, *arguments):
+    for text in texts:
         if mark := withheld_mark(text, answer=True):
             raise NotARecordedCall(f"the log withheld the answer: {mark!r}")
         if mark := cut_mark(text, answer=True):
@@ -160,11 +169,13 @@ def check_response(response: Response) -> None:
 
 def check_request(request: Request) -> None:
     """Raise NotARecordedCall if the log withheld or cut a message of the request."""
-    if not any(message.content or message.tool_calls for message in request.messages):
+    if not any([message.content or message.tool_calls for message in request.messages]):
         raise NotARecordedCall("the log kept no text of the request")
     for message in request.messages:
         content = message.content
         for text in (content,) if isinstance(content, str) else _texts(content):
+            if is_surely_unmarked(text):
+                continue
             if mark := withheld_mark(text, answer=False):
                 raise NotARecordedCall(f"the log withheld the request: {mark!r}")
             if mark := cut_mark(text, answer=False):
@@ -201,7 +212,7 @@ def _read_error(_: str, value: object) -> str | None:
 def _read_status(name: str, value: object) -> str | None:
     if type(value) is int:
         text, code = str(value), value
-    elif isinstance(value, bool) or not isinstance(value, float | str):
+    elif isinstance(value, bool) or not isinstance(value, (float, str)):
         return None
     else:
         text = str(value).strip()
@@ -242,7 +253,7 @@ _OUTCOMES: Final[tuple[tuple[frozenset[str], Callable[[str, object], str | None]
 
 
 def _is_other_body(body: Mapping[str, Any]) -> bool:
-    if body.keys() & _OTHER_BODIES and "choices" not in body and "content" not in body:
+    if not body.keys().isdisjoint(_OTHER_BODIES) and "choices" not in body and "content" not in body:
         return True
     if text_or_empty(body.get("object")) in _OTHER_OBJECTS:
         return True

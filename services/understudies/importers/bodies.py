@@ -29,6 +29,7 @@ _CONFIGURATIONS: Final = (
     *("generationConfig", "generation_config", "inferenceConfig", "inference_config"),
     *("textGenerationConfig", "config"),
 )
+_CONVERSE: Final = frozenset({"inferenceConfig", "toolConfig", "additionalModelRequestFields"})
 _MESSAGES: Final = ("messages", "input", "prompt", "inputText", "chat_history")
 
 
@@ -41,18 +42,23 @@ class Body(NamedTuple):
 
 def read_body(body: Mapping[str, Any]) -> Body:
     """Read a request's body of any provider; `messages` is None if it has none."""
-    if isinstance(body.get("contents"), list | dict | str):
+    names = body.keys()
+    if "contents" in body and isinstance(body["contents"], (list, dict, str)):
         return _read_gemini(body)
-    if body.keys() & {"inferenceConfig", "toolConfig", "additionalModelRequestFields"} or _is_converse_system(body):
+    if not names.isdisjoint(_CONVERSE) or ("system" in body and _is_converse_system(body)):
         return _read_converse(body)
-    if isinstance(body.get("message"), str) and ("chat_history" in body or "messages" not in body):
+    if "message" in body and isinstance(body["message"], str) and ("chat_history" in body or "messages" not in body):
         history = body["chat_history"] if isinstance(body.get("chat_history"), list) else []
         return Body([*history, {"role": "user", "content": body["message"]}], {**body, "chat_history": None})
-    options = body.get("options")
-    fields = {**body, **_parameters(options)} if isinstance(options, dict) else body
+    fields = body
+    if "options" in body and isinstance(options := body["options"], dict):
+        fields = {**body, **_parameters(options)}
     if "inputText" in body:
         fields = {**body, **_configuration(body)}
-    return Body(first_not_none(*(body.get(name) for name in _MESSAGES)), fields)
+    for name in _MESSAGES:
+        if (messages := body.get(name)) is not None:
+            return Body(messages, fields)
+    return Body(None, fields)
 
 
 def rename_parameters(source: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,7 +81,7 @@ def _read_gemini(body: Mapping[str, Any]) -> Body:
     given = contents if isinstance(contents, list) else [contents]
     turns = [{"role": "user", "content": turn} if isinstance(turn, str) else _turn(turn) for turn in given]
     if system:
-        told = system if isinstance(system, str | list) else as_mapping(system).get("parts")
+        told = system if isinstance(system, (str, list)) else as_mapping(system).get("parts")
         text = [told] if isinstance(told, dict) else told
         turns.insert(0, {"role": "system", "content": text})
     fields = _configuration(body)
@@ -114,7 +120,8 @@ def _configuration(body: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for configuration in _CONFIGURATIONS
-        for name, value in _parameters(as_mapping(body.get(configuration))).items()
+        if configuration in body
+        for name, value in _parameters(as_mapping(body[configuration])).items()
     }
 
 

@@ -79,7 +79,7 @@ def _find_pair(record: Mapping[str, Any]) -> tuple[str, str] | None:
         (
             (asked, answered)
             for asked, answered in PAIRS
-            if asked in record and answered in record and isinstance(record[asked], str | list) and record[asked]
+            if asked in record and answered in record and isinstance(record[asked], (str, list)) and record[asked]
         ),
         None,
     )

@@ -35,7 +35,8 @@ def as_mapping(value: object) -> Mapping[str, Any]:
 
 def as_number(value: object) -> float | None:
     """Parse a number or the text of one; returns None if it is not finite or not a number."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    kind = type(value)
+    if kind is bool or not (kind is int or kind is float or isinstance(value, (int, float, str))):
         return None
     try:
         parsed = float(value)
@@ -99,10 +100,9 @@ def _parse_written(written: str) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def compute_duration_ms(start: object, end: object) -> float | None:
-    """Compute the time from `start` to `end` in ms; returns None if either is unknown or they are reversed."""
-    began, ended = parse_time(start), parse_time(end)
-    if began is None or ended is None or ended < began:
+def duration_ms_until(end: object, began: datetime | None) -> float | None:
+    """Return the time from a call's beginning to its end in ms; None if either is unknown or they are reversed."""
+    if began is None or (ended := parse_time(end)) is None or ended < began:
         return None
     return (ended - began).total_seconds() * 1000
 
@@ -169,7 +169,7 @@ def parse_tags(value: object) -> dict[str, str]:
         return {tag: "true" for tag in inner if isinstance(tag, str)}
     if not isinstance(inner, dict):
         return {}
-    return {key: _tag_text(tag) for key, tag in inner.items() if isinstance(tag, str | int | float)}
+    return {key: tag if type(tag) is str else _tag_text(tag) for key, tag in inner.items() if isinstance(tag, (str, int, float))}
 
 
 def _tag_text(value: str | float) -> str:

@@ -11,7 +11,7 @@ from understudies.importers.fields import (
     as_mapping,
     as_number,
     as_text,
-    compute_duration_ms,
+    duration_ms_until,
     find_id,
     find_task,
     first_not_none,
@@ -52,7 +52,7 @@ def read_helicone(record: Mapping[str, Any]) -> PartialCall:
     call.task = find_task(properties, record) or call.task
     call.tags = parse_tags(properties)
     call.latency_ms = first_not_none(
-        as_number(record.get("delay_ms")), as_number(response.get("delay_ms")), compute_duration_ms(start, end)
+        as_number(record.get("delay_ms")), as_number(response.get("delay_ms")), duration_ms_until(end, call.at)
     )
     call.critical = as_flag(properties.get("critical")) or as_flag(properties.get("Critical"))
     call.episode = find_id(("episode", "helicone-session-id"), properties)

@@ -13,7 +13,7 @@ from understudies.importers.fields import (
     as_mapping,
     as_number,
     as_text,
-    compute_duration_ms,
+    duration_ms_until,
     find_id,
     find_task,
     first_not_none,
@@ -60,7 +60,8 @@ def read_langfuse(record: Mapping[str, Any]) -> PartialCall:
     asked = _read_input(parse_embedded_json(record.get("input")))
     metadata = as_mapping(record.get("metadata"))
     attributes = as_mapping(metadata.get("attributes"))
-    start, end = (first_not_none(record.get(f"{edge}Time"), record.get(f"{edge}_time")) for edge in ("start", "end"))
+    began = parse_time(first_not_none(record.get("startTime"), record.get("start_time")))
+    end = first_not_none(record.get("endTime"), record.get("end_time"))
     name = as_text(record.get("name"))
     return PartialCall(
         messages=asked.messages,
@@ -73,13 +74,13 @@ def read_langfuse(record: Mapping[str, Any]) -> PartialCall:
         model=_find_model(record),
         usage=_find_usage(record),
         cost=_find_cost(record),
-        at=parse_time(start),
+        at=began,
         task=find_task(metadata)
         or as_text(attributes.get("ai.telemetry.functionId"))
         or as_text(first_not_none(record.get("promptName"), record.get("prompt_name")))
         or (None if name is None or _DEFAULT_NAME.fullmatch(name) else name),
         tags=parse_tags(metadata) | parse_tags(record.get("tags")),
-        latency_ms=first_not_none(compute_duration_ms(start, end), _seconds(record.get("latency"))),
+        latency_ms=first_not_none(duration_ms_until(end, began), _seconds(record.get("latency"))),
         critical=as_flag(metadata.get("critical")),
         episode=find_id(("episode",), metadata)
         or find_id(("sessionid", "session_id"), record, metadata)

@@ -8,7 +8,7 @@ from understudies.importers.fields import (
     as_flag,
     as_mapping,
     as_text,
-    compute_duration_ms,
+    duration_ms_until,
     find_id,
     find_task,
     first_not_none,
@@ -43,7 +43,7 @@ def read_langsmith(record: Mapping[str, Any]) -> PartialCall:
     fields = {**body.fields, **given}
     if tools := write_tools(first_not_none(given.get("tools"), given.get("functions"), inputs.get("tools"))):
         fields["tools"] = tools
-    started, ended = record.get("start_time"), record.get("end_time")
+    began = parse_time(record.get("start_time"))
     return PartialCall(
         messages=messages,
         answer=_find_answer(outputs),
@@ -58,10 +58,10 @@ def read_langsmith(record: Mapping[str, Any]) -> PartialCall:
         ),
         usage=find_usage(*_usages(outputs), record),
         cost=parse_cost(record.get("total_cost"), as_mapping(outputs.get("usage_metadata")).get("total_cost")),
-        at=parse_time(started),
+        at=began,
         task=find_task(metadata) or as_text(metadata.get("lc_hub_repo")),
         tags=parse_tags({key: value for key, value in metadata.items() if not key.startswith("ls_")}),
-        latency_ms=compute_duration_ms(started, ended),
+        latency_ms=duration_ms_until(record.get("end_time"), began),
         critical=as_flag(metadata.get("critical")),
         episode=find_id(("episode",), metadata) or find_id(_THREADS, metadata) or find_id(("thread_id",), record),
         trace=find_id(("trace_id",), record),

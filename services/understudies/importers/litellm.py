@@ -10,7 +10,7 @@ from understudies.importers.fields import (
     as_mapping,
     as_number,
     as_text,
-    compute_duration_ms,
+    duration_ms_until,
     find_id,
     find_task,
     first_not_none,
@@ -52,6 +52,7 @@ def read_litellm(record: Mapping[str, Any]) -> PartialCall:
     spent = as_mapping(metadata.get("spend_logs_metadata"))
     is_cached = as_flag(record.get("cache_hit"))
     seconds = as_number(record.get("response_time"))
+    began = parse_time(record.get("startTime"))
     return PartialCall(
         messages=_find_messages(record, body),
         answer=reply,
@@ -63,11 +64,11 @@ def read_litellm(record: Mapping[str, Any]) -> PartialCall:
         ),
         cost=parse_cost(record.get("response_cost"), record.get("spend")),
         free=is_cached,
-        at=parse_time(record.get("startTime")),
+        at=began,
         task=find_task(own, spent, metadata, as_mapping(body.fields.get("metadata"))),
         tags=parse_tags(first_not_none(record.get("request_tags"), record.get("tags"))),
         latency_ms=first_not_none(
-            compute_duration_ms(record.get("startTime"), record.get("endTime")),
+            duration_ms_until(record.get("endTime"), began),
             as_number(record.get("request_duration_ms")),
             None if seconds is None else seconds * 1000,
         ),

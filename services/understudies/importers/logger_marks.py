@@ -66,6 +66,11 @@ _TAIL: Final = 200
 _SHOWN: Final = 80
 
 
+def is_surely_unmarked(text: str) -> bool:
+    """Return whether a text of a request begins and holds nothing as marks do, so that neither is to be looked for."""
+    return text[:1] in _ORDINARY and "truncated" not in text and "has been" not in text
+
+
 def withheld_mark(text: str, *, answer: bool) -> str | None:
     """Return the mark if the text as a whole stands for one that the log withheld, else None."""
     if len(text) > _MAX_WHOLE or text[:1] in (_ORDINARY_IN_ANSWERS if answer else _ORDINARY):

@@ -70,10 +70,14 @@ def are_plain(messages: object) -> bool:
 
 
 def has_texts_alone(items: list[dict[str, Any]]) -> bool:
-    """Return whether these are messages of a chat, with text and calls but without blocks and older forms of calls."""
+    """Return whether these are messages of a chat, with text and calls but without other blocks and older calls."""
     for item in items:
-        if isinstance(item["content"], list) or "role" not in item or "function_call" in item:
+        if "role" not in item or "function_call" in item:
             return False
+        if isinstance(content := item["content"], list):
+            for part in content:
+                if type(part) is not dict or part.get("type") != "text":
+                    return False
     return True
 
 
@@ -289,6 +293,6 @@ def _write_part(part: object) -> dict[str, Any]:
     if not isinstance(part, dict):
         return {"type": "text", "text": to_text(part)}
     content = part.get("content")
-    if part.get("type") == "tool_result" and not isinstance(content, str | list | None):
+    if part.get("type") == "tool_result" and content is not None and not isinstance(content, (str, list)):
         return {**part, "content": to_text(content)}
     return part

@@ -8,7 +8,7 @@ from understudies.importers.fields import (
     as_flag,
     as_mapping,
     as_text,
-    compute_duration_ms,
+    duration_ms_until,
     find_id,
     find_task,
     parse_cost,
@@ -48,7 +48,7 @@ def read_opik(record: Mapping[str, Any]) -> PartialCall:
     body = read_body(given) if isinstance(given, dict) else Body(given, {})
     metadata, output = as_mapping(record.get("metadata")), as_mapping(record.get("output"))
     usage = as_mapping(record.get("usage"))
-    started, ended = record.get("start_time", record.get("startTime")), record.get("end_time", record.get("endTime"))
+    began = parse_time(record.get("start_time", record.get("startTime")))
     original = as_mapping(nest_attributes(usage).get("original_usage"))
     return PartialCall(
         messages=body.messages,
@@ -57,10 +57,10 @@ def read_opik(record: Mapping[str, Any]) -> PartialCall:
         model=as_text(record.get("model")) or as_text(metadata.get("model")) or "",
         usage=(parse_usage(original) if original else None) or find_usage(usage),
         cost=parse_cost(record.get("total_estimated_cost"), record.get("totalEstimatedCost")),
-        at=parse_time(started),
+        at=began,
         task=find_task(metadata),
         tags=parse_tags(metadata) | parse_tags(record.get("tags")),
-        latency_ms=compute_duration_ms(started, ended),
+        latency_ms=duration_ms_until(record.get("end_time", record.get("endTime")), began),
         critical=as_flag(metadata.get("critical")),
         episode=find_id(("episode",), metadata) or find_id(("thread_id", "threadid"), record, metadata),
         trace=find_id(("trace_id", "traceid"), record),

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -235,7 +236,7 @@ def _split_answer(
 def _provider_fields(record: Mapping[str, Any]) -> dict[str, Any]:
     """Select the fields of a provider's request other than the messages; fields of a wrong type count as absent."""
     fields: dict[str, Any] = {}
-    for name in [name for name in record if name in _FIELDS]:
+    for name in _parameter_names(tuple(record)):
         value = record[name]
         if name in _PARAMETERS:
             if value not in _ABSENT:
@@ -244,7 +245,7 @@ def _provider_fields(record: Mapping[str, Any]) -> dict[str, Any]:
             if isinstance(value, dict):
                 fields[name] = value
         elif name in _TEXT_OR_LIST:
-            if value and isinstance(value, str | list):
+            if value and isinstance(value, (str, list)):
                 fields[name] = value
         elif name == "temperature":
             if (temperature := as_number(value)) is not None:
@@ -252,6 +253,11 @@ def _provider_fields(record: Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(value, list):
             fields[name] = write_tools(value) if name == "tools" else [*list_objects(value)]
     return fields
+
+
+@lru_cache(maxsize=1024)
+def _parameter_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if name in _FIELDS)
 
 
 def _write_chat_body(items: list[dict[str, Any]], fields: dict[str, Any]) -> dict[str, Any]:

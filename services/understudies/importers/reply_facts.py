@@ -69,7 +69,7 @@ def read_reply_facts(reply: object) -> ReplyFacts:
         )
     )
     parts = (reply, inner, about)
-    usages = [as_mapping(part[name]) for part in parts for name in _USAGES if isinstance(part.get(name), dict | str)]
+    usages = [as_mapping(part[name]) for part in parts for name in _USAGES if isinstance(part.get(name), (dict, str))]
     return ReplyFacts(
         next((model for part in parts for name in _MODELS if (model := as_text(part.get(name)))), ""),
         find_usage(*usages, reply) if usages or "eval_count" in reply or "prompt_token_count" in reply else NO_USAGE,

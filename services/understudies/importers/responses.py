@@ -1,7 +1,11 @@
 """Decode a teacher's answer from the forms that providers and logs use."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Final, TypeGuard
+
+from pydantic import ValidationError
 
 from understudies.dialects import detection
 from understudies.dialects.anthropic_messages.response import FINISH_REASONS
@@ -25,8 +29,11 @@ _FINISH_NAMES: Final = (
     *("finish_reason", "stop_reason", "finishReason", "stopReason", "completionReason", "generation_info"),
 )
 _TEXT_MESSAGE: Final = frozenset({"role", "content"})
+_PLAIN_ANSWER: Final = frozenset({"role", "content", "tool_calls"})
 _FINISH_REASONS: Final = {**FINISH_REASONS, "content_filtered": "content_filter"}
 _USUAL_REASONS: Final = (None, "stop", "length", "tool_calls")
+_OTHER_THAN_MESSAGES: Final = frozenset({"choices", "output", "completion", "candidates", "generations", "type"})
+"""Fields that may tell another form than that of a message, whatever else is there."""
 _TEXT_NAMES: Final = ("completion", "generation", "outputText", "generated_text", "output_text", "response")
 """Names under which the models of Bedrock, Ollama and others answer with plain text."""
 
@@ -73,8 +80,10 @@ def decode_message(message: Mapping[str, Any], finish_reason: object = None) -> 
     written = next((one for one in messages if one["role"] == "assistant"), None)
     if written is None:
         raise NotARecordedCall("no teacher answer: a result of a tool")
-    if len(written) == len(_TEXT_MESSAGE) and isinstance(written["content"], str) and reason in _USUAL_REASONS:
-        return _text_response(written["content"], reason)
+    if reason in _USUAL_REASONS and not isinstance(written["content"], list) and written.keys() <= _PLAIN_ANSWER:
+        with suppress(ValidationError):  # the dialect tells it below, in its words
+            answered: Response = _RESPONSE.validate_python({"message": written, "finish_reason": reason})
+            return answered
     return detection.decode_message(written, reason).response
 
 
@@ -84,13 +93,17 @@ def _is_usual(reason: object) -> TypeGuard[str]:
 
 def _check_content(content: object) -> None:
     given = content["parts"] if isinstance(content, dict) and "parts" in content else content
+    if isinstance(given, str):
+        return
     parts = given if isinstance(given, list) else [given]
-    if not all(isinstance(part, str | dict | None) for part in parts):
+    if not all([part is None or isinstance(part, (str, dict)) for part in parts]):
         raise NotARecordedCall("no teacher answer: its content is no text")
 
 
 def _decode_reply(body: Mapping[str, Any]) -> Response | None:
     """Decode an object of a known form; None if the form is unknown."""
+    if "role" in body and body.keys().isdisjoint(_OTHER_THAN_MESSAGES):
+        return decode_message(body)
     match body:
         case {"choices": list() as choices}:
             return _decode_choice(choices)
@@ -235,8 +248,8 @@ def _decode_text_with_calls(body: Mapping[str, Any], calls: list[Any]) -> Respon
 def _finish_reason(source: Mapping[str, Any]) -> str | None:
     if _is_usual(usual := source.get("finish_reason")):
         return usual
-    for name in _FINISH_NAMES:
-        value = source.get(name)
+    for name in _finish_fields(tuple(source)):
+        value = source[name]
         if isinstance(value, dict):
             return _finish_reason(value)
         if isinstance(value, str) and value:
@@ -244,6 +257,12 @@ def _finish_reason(source: Mapping[str, Any]) -> str | None:
             return _FINISH_REASONS.get(reason, reason)
     about = source.get("response_metadata")
     return _finish_reason(about) if isinstance(about, dict) else None
+
+
+@lru_cache(maxsize=256)
+def _finish_fields(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of the names that may tell why an answer ended, in the order in which they count."""
+    return tuple(name for name in _FINISH_NAMES if name in names)
 
 
 def _gemini_finish(reason: object) -> str | None:

@@ -12,7 +12,7 @@ from understudies.importers.fields import (
     as_flag,
     as_mapping,
     as_text,
-    compute_duration_ms,
+    duration_ms_until,
     find_id,
     find_task,
     first_not_none,
@@ -106,7 +106,7 @@ def is_span(record: Mapping[str, Any]) -> bool:
     attributes = record.get("attributes")
     if attributes is None:
         return "context.span_id" in record and any(name.startswith("attributes.") for name in record)
-    if not isinstance(attributes, dict | list):
+    if not isinstance(attributes, (dict, list)):
         return False
     if record.keys().isdisjoint(_PLACES):
         return False
@@ -139,6 +139,7 @@ def read_span(record: Mapping[str, Any]) -> PartialCall:
             " (OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true)"
         )
     start = first_not_none(record.get("startTimeUnixNano"), record.get("start_time"), record.get("startTime"))
+    began = parse_time(start)
     end = first_not_none(record.get("endTimeUnixNano"), record.get("end_time"), record.get("endTime"))
     metadata = {
         name: value for path in nested.layout.among(_METADATA) for name, value in as_mapping(find(nested, path)).items()
@@ -150,10 +151,10 @@ def read_span(record: Mapping[str, Any]) -> PartialCall:
         model=as_text(first_found(nested, _MODELS)) or "",
         usage=_read_usage(nested),
         cost=parse_cost(first_found(nested, _COSTS)),
-        at=parse_time(start),
+        at=began,
         task=as_text(first_found(nested, _TASKS)) or find_task(metadata),
         tags=parse_tags(metadata) | parse_tags(find(nested, "tag.tags")),
-        latency_ms=compute_duration_ms(start, end),
+        latency_ms=duration_ms_until(end, began),
         critical=as_flag(metadata.get("critical")),
         episode=find_id(("episode",), metadata) or find_id(("id",), {"id": first_found(nested, _SESSIONS)}),
         trace=find_id(("traceid", "trace_id", "context.trace_id"), context, record),

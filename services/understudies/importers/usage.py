@@ -105,19 +105,21 @@ def parse_usage(source: Mapping[str, Any], *, buckets: bool = False) -> Usage | 
     fields = _find_fields(tuple(source))
     if not buckets and not fields.has_counts:
         return None
-    counts = _read_counts(source, fields, buckets=buckets)
-    if not 0 < max(counts.prompt, counts.completion, counts.read) <= MAX_TOKENS:
-        return None
-    prompt, completion = _add_up(counts, buckets or fields.is_apart, buckets or fields.is_reasoning_apart)
+    found = _find_counts(source, fields)
+    if not buckets and found.keys() <= _PLAIN_KINDS:  # as most are: there is nothing to add up
+        prompt, completion, read = found.get("prompt", 0), found.get("completion", 0), 0
+        details = _read_details(source) if fields.is_priced else None
+    else:
+        counts = _sort_counts(source, found, buckets=buckets)
+        if not 0 < max(counts.prompt, counts.completion, counts.read) <= MAX_TOKENS:
+            return None
+        prompt, completion = _add_up(counts, buckets or fields.is_apart, buckets or fields.is_reasoning_apart)
+        read = min(counts.read, prompt)
+        details = _read_details(source, counts) if fields.is_priced or counts.write else None
     if not 0 < max(prompt, completion) <= MAX_TOKENS:
         return None
     usage: Usage = _USAGE.validate_python(
-        {
-            "prompt_tokens": prompt,
-            "completion_tokens": completion,
-            "cached_tokens": min(counts.read, prompt),
-            "details": _read_details(source, counts) if fields.is_priced or counts.write else None,
-        }
+        {"prompt_tokens": prompt, "completion_tokens": completion, "cached_tokens": read, "details": details}
     )
     return usage
 
@@ -136,17 +138,18 @@ def _add_up(counts: _Counts, is_apart: bool, is_reasoning_apart: bool) -> tuple[
     return next(sums, (prompt, completion))
 
 
-def _read_details(source: Mapping[str, Any], counts: _Counts) -> UsageDetails | None:
+def _read_details(source: Mapping[str, Any], counts: _Counts | None = None) -> UsageDetails | None:
     """Read what else has a price. A cost beside the counts is in a unit that only the reader of the format knows."""
     priced = {**source, "cost": None} if "cost" in source else source
     details = None if priced.keys().isdisjoint(_PRICED) else read_details(priced)
-    if not counts.write:
+    if counts is None or not counts.write:
         return details
     written = {"cache_write_tokens": counts.write, "cache_write_1h_tokens": min(counts.write_1h, counts.write)}
     return (details or UsageDetails()).model_copy(update=written)
 
 
-def _read_counts(source: Mapping[str, Any], fields: "_Fields", *, buckets: bool) -> _Counts:
+def _find_counts(source: Mapping[str, Any], fields: "_Fields") -> dict[str, int]:
+    """Return the counts by their kinds, without those that are 0."""
     found: dict[str, int] = {}
     for name, kind in fields.counts:
         if (value := source[name]) and kind not in found and (count := _read_count(value)):
@@ -155,12 +158,15 @@ def _read_counts(source: Mapping[str, Any], fields: "_Fields", *, buckets: bool)
         _add_counts(found, as_mapping(source[name]), _INPUT_KINDS)
     for name in fields.completion_details:
         _add_counts(found, as_mapping(source[name]), _OUTPUT_KINDS)
-    written = as_mapping(source.get("cache_creation"))
-    if written:
+    if fields.has_cache_creation and (written := as_mapping(source["cache_creation"])):
         _add_counts(found, written, _INPUT_KINDS)
+        if write := max(found.get("write", 0), sum(_read_count(count) for count in written.values())):
+            found["write"] = write
+    return found
+
+
+def _sort_counts(source: Mapping[str, Any], found: Mapping[str, int], *, buckets: bool) -> _Counts:
     write = found.get("write", 0)
-    if written:
-        write = max(write, sum(_read_count(count) for count in written.values()))
     read, reasoning = found.get("read", 0), found.get("reasoning", 0)
     return _Counts(
         prompt=found.get("prompt", 0) + found.get("tool_prompt", 0),
@@ -177,9 +183,8 @@ def _read_counts(source: Mapping[str, Any], fields: "_Fields", *, buckets: bool)
 
 def _add_counts(found: dict[str, int], source: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
     """Add the first positive count of each kind."""
-    for name in [name for name in source if name in kinds]:
-        kind = kinds[name]
-        if kind not in found and (count := _read_count(source[name])):
+    for name, value in source.items():
+        if value and (kind := kinds.get(name)) is not None and kind not in found and (count := _read_count(value)):
             found[kind] = count
 
 
@@ -211,6 +216,7 @@ _KINDS: Final = {
     **dict.fromkeys(_TOOL_PROMPT, "tool_prompt"),
 }
 """The kinds of counts by their names in a usage; the others are those in its details."""
+_PLAIN_KINDS: Final = frozenset({"prompt", "completion", "total"})
 _TELLS_CACHED: Final = frozenset(_CACHE_READ) | _PROMPT_DETAILS | {"cache_creation"}
 _COUNTED: Final = frozenset(_KINDS) | _PROMPT_DETAILS | {"cache_creation"}
 
@@ -222,6 +228,7 @@ class _Fields(NamedTuple):
     prompt_details: tuple[str, ...]
     completion_details: tuple[str, ...]
     has_counts: bool
+    has_cache_creation: bool
     is_apart: bool
     is_reasoning_apart: bool
     is_priced: bool
@@ -236,6 +243,7 @@ def _find_fields(names: tuple[str, ...]) -> _Fields:
         prompt_details=tuple(name for name in names if name in _PROMPT_DETAILS),
         completion_details=tuple(name for name in names if name in _COMPLETION_DETAILS),
         has_counts=not fields.isdisjoint(_COUNTED),
+        has_cache_creation="cache_creation" in fields,
         is_apart=not fields.isdisjoint(_PROMPT_MAYBE_UNCACHED) and not fields.isdisjoint(_COUNTED_APART),
         is_reasoning_apart=not fields.isdisjoint(_REASONING_APART),
         is_priced=not fields.isdisjoint(_PRICED),

@@ -8,7 +8,12 @@ MAX_DEPTH = 100
 """Levels of nesting; JSON parsers stop at 128 to 200, and an event adds some of its own."""
 
 
+_SCALARS = frozenset({str, int, bool, type(None)})
+
+
 def _check_json_limits(value: Any) -> Any:
+    if type(value) is dict and all([type(inner) in _SCALARS for inner in value.values()]):
+        return value  # as nearly all parameters of calls
     layer, depth = [value], 0
     while layer:
         if depth > MAX_DEPTH:

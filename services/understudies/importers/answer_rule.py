@@ -155,7 +155,8 @@ def check_response(response: Response) -> None:
     if reason not in _USUAL_FINISHES and str(reason).lower().replace("-", "_") in _FAILED_FINISHES:
         raise NotARecordedCall(f"the call failed: finish reason {reason!r}")
     message = response.message
-    texts = _texts(message.content)
+    content = message.content
+    texts = [content] if type(content) is str else _texts(content)
     if message.tool_calls:
         texts += [call.function.arguments for call in message.tool_calls]
     elif not "".join(texts).strip():

@@ -93,11 +93,16 @@ def _parse_epoch(seconds: float) -> datetime:
 
 
 def _parse_written(written: str) -> datetime:
-    if written[:1].isdigit():
+    if not written[:1].isdigit():
+        moment = parsedate_to_datetime(written)
+    elif written[-1:] == "C" or " +" in written:
         moment = datetime.fromisoformat(written.removesuffix("UTC").strip().replace(" +", "+"))
     else:
-        moment = parsedate_to_datetime(written)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        moment = datetime.fromisoformat(written)
+    zone = moment.tzinfo
+    if zone is UTC:
+        return moment
+    return moment.replace(tzinfo=UTC) if zone is None else moment.astimezone(UTC)
 
 
 def duration_ms_until(end: object, began: datetime | None) -> float | None:

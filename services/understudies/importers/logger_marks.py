@@ -29,6 +29,11 @@ _WITHHELD_PROSE: Final = re.compile(
 )
 """Matches the same in prose, such as `response too large to store`; a caller may write that, a teacher hardly."""
 
+_PROSE_BEGINNINGS: Final = frozenset(
+    {"the", "req", "res", "inp", "out", "pro", "com", "mes", "bod", "con", "pay", "val"}
+)
+"""How each of these begins in ASCII; a letter of Unicode may match one of ASCII in any case."""
+
 _CUT: Final = re.compile(
     r"""(?ix)
       litellm_truncated | <truncated\ due\ to\ size [^>]* | \[this\ value\ has\ been\ (?:dropped|truncated)
@@ -78,7 +83,7 @@ def withheld_mark(text: str, *, answer: bool) -> str | None:
     if not (text := text.strip()):
         return None
     is_marked = (text[0] in _WITHHELD_BEGINNINGS and _WITHHELD.fullmatch(text)) or (
-        answer and _WITHHELD_PROSE.fullmatch(text)
+        answer and (text[:3].lower() in _PROSE_BEGINNINGS or not text.isascii()) and _WITHHELD_PROSE.fullmatch(text)
     )
     return text[:_SHOWN] if is_marked else None
 

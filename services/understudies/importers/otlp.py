@@ -62,9 +62,13 @@ def read_attributes(value: object) -> dict[str, Any]:
         return value
     if not value:
         return {}
-    return {
-        item["key"]: _read_value(item.get("value")) for item in list_objects(value) if isinstance(item.get("key"), str)
-    }
+    attributes: dict[str, Any] = {}
+    for item in list_objects(value):
+        name, given = item.get("key"), item.get("value")
+        if isinstance(name, str):
+            is_text = type(given) is dict and len(given) == 1 and "stringValue" in given  # as most are
+            attributes[name] = given["stringValue"] if is_text else _read_value(given)
+    return attributes
 
 
 def _read_value(value: object) -> Any:

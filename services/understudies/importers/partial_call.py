@@ -141,11 +141,14 @@ def _known_cost(partial: PartialCall) -> Decimal | None:
 def _add_reply_facts(partial: PartialCall, answer: object) -> None:
     """Add what a whole reply tells where the record itself does not."""
     if answer is None or isinstance(answer, str):
-        facts = NO_FACTS
-    elif partial.model and partial.at is not None and partial.usage.cached_tokens and not tells_more(answer):
+        if not partial.usage.counted:
+            partial.usage = NO_USAGE
+        if partial.tier:
+            partial.usage = NO_FACTS.with_tier(partial.usage, partial.tier)
         return
-    else:
-        facts = read_reply_facts(answer)
+    if partial.model and partial.at is not None and partial.usage.cached_tokens and not tells_more(answer):
+        return
+    facts = read_reply_facts(answer)
     partial.model = partial.model or facts.model
     partial.at = partial.at or facts.at
     known, told = partial.usage, facts.usage

@@ -81,11 +81,13 @@ class LogReader:
     def iter_source(self, source: Path) -> Iterator[RecordedCall | SkippedLine]:
         """Yield what the files of a source hold; raises OSError if one cannot be opened."""
         files = find_files(source)
-        for file in files:
-            for found in self._iter_file(file):
-                if isinstance(found, SkippedLine) and len(files) > 1:
-                    found = replace(found, file=str(file.relative_to(source) if source.is_dir() else file))
-                yield found
+        if len(files) == 1:
+            yield from self._iter_file(files[0])
+        else:
+            for file in files:
+                name = str(file.relative_to(source) if source.is_dir() else file)
+                for found in self._iter_file(file):
+                    yield replace(found, file=name) if isinstance(found, SkippedLine) else found
         for joined in self._joins.finish():
             if joined.read is None:
                 yield SkippedLine(joined.line, "no teacher answer")

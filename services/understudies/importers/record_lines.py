@@ -6,6 +6,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+import orjson
+
 from understudies.importers.csv_rows import iter_csv_rows, read_header
 from understudies.importers.decompression import Decompressor
 from understudies.importers.json_parsing import NotARecordedCall, parse_json, split_concatenated
@@ -61,6 +63,14 @@ def _iter_from_first(
 def _iter_lines(numbered: Iterable[NumberedLine], lines: "_LineReader") -> Iterator[NumberedRecord | SkippedLine]:
     last: NumberedRecord | SkippedLine | None = None
     for number, line in numbered:
+        if line[:1] == b"{" and line[-1:] == b"}":
+            try:
+                last = number, orjson.loads(line)
+            except orjson.JSONDecodeError:
+                pass  # read leniently below
+            else:
+                yield last
+                continue
         bare = _strip_array_syntax(line)
         if not bare:
             continue
@@ -141,7 +151,11 @@ class _LineReader:
                     parts.append(end)
                     end = b"".join(parts)
                     parts.clear()
-                yield self._next(end)
+                if self.number:
+                    self.number += 1
+                    yield self.number, end
+                else:
+                    yield self._next(end)
             if rest:
                 parts.append(rest)
         if parts:

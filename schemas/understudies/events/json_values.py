@@ -12,8 +12,12 @@ _SCALARS = frozenset({str, int, bool, type(None)})
 
 
 def _check_json_limits(value: Any) -> Any:
-    if type(value) is dict and all([type(inner) in _SCALARS for inner in value.values()]):
-        return value  # as nearly all parameters of calls
+    if type(value) is dict:
+        for inner in value.values():
+            if type(inner) not in _SCALARS:
+                break
+        else:
+            return value  # as nearly all parameters of calls
     layer, depth = [value], 0
     while layer:
         if depth > MAX_DEPTH:

@@ -170,7 +170,10 @@ def check_response(response: Response) -> None:
 
 def check_request(request: Request) -> None:
     """Raise NotARecordedCall if the log withheld or cut a message of the request."""
-    if not any([message.content or message.tool_calls for message in request.messages]):
+    for message in request.messages:
+        if message.content or message.tool_calls:
+            break
+    else:
         raise NotARecordedCall("the log kept no text of the request")
     for message in request.messages:
         content = message.content

@@ -115,6 +115,8 @@ def duration_ms_until(end: object, began: datetime | None) -> float | None:
 def parse_cost(*values: object) -> Decimal | None:
     """Parse the first value that is an amount of US dollars, with or without the sign."""
     for value in values:
+        if value is None:
+            continue
         amount = as_number(value.strip().lstrip("$") if isinstance(value, str) else value)
         if amount is not None and 0 <= amount <= _LARGEST_COST:
             return usd(amount)

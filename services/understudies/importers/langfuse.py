@@ -67,10 +67,7 @@ def read_langfuse(record: Mapping[str, Any]) -> PartialCall:
         messages=asked.messages,
         answer=record.get("output") or None,
         request=_request_fields(record, asked, metadata),
-        tool_calls=[
-            parse_embedded_json(call)
-            for call in _as_list(first_not_none(record.get("toolCalls"), record.get("tool_calls")))
-        ],
+        tool_calls=_find_calls(record),
         model=_find_model(record),
         usage=_find_usage(record),
         cost=_find_cost(record),
@@ -106,22 +103,32 @@ def _read_input(asked: object) -> Body:
 def _request_fields(record: Mapping[str, Any], asked: Body, metadata: Mapping[str, Any]) -> dict[str, Any]:
     given = as_mapping(first_not_none(record.get("modelParameters"), record.get("model_parameters")))
     # Here `system` names the provider, in the AI SDK's records.
-    parameters = {name: value for name, value in rename_parameters(given).items() if name not in ("system", "input")}
-    fields = {**asked.fields, **parameters}
+    fields = dict(asked.fields)
+    for name, value in rename_parameters(given).items() if given else ():
+        if name not in ("system", "input"):
+            fields[name] = value
     for tools in (
         fields.get("tools"),
         first_not_none(record.get("toolDefinitions"), record.get("tool_definitions")),
         metadata.get("tools"),
         as_mapping(metadata.get("attributes")).get("ai.prompt.tools"),
     ):
-        if written := write_tools(tools):
-            return {**fields, "tools": written}
+        if tools and (written := write_tools(tools)):
+            fields["tools"] = written
+            break
     return fields
 
 
+def _find_calls(record: Mapping[str, Any]) -> list[Any]:
+    calls = first_not_none(record.get("toolCalls"), record.get("tool_calls"))
+    return [parse_embedded_json(call) for call in _as_list(calls)] if calls else []
+
+
 def _find_model(record: Mapping[str, Any]) -> str:
-    names = ("model", "providedModelName", "provided_model_name", "internalModel", "model_name")
-    return next((name for key in names if (name := as_text(record.get(key)))), "")
+    for key in ("model", "providedModelName", "provided_model_name", "internalModel", "model_name"):
+        if key in record and (name := as_text(record[key])):
+            return name
+    return ""
 
 
 def _find_usage(record: Mapping[str, Any]) -> Usage:
@@ -132,9 +139,13 @@ def _find_usage(record: Mapping[str, Any]) -> Usage:
 
 def _find_cost(record: Mapping[str, Any]) -> Decimal | None:
     costs = as_mapping(first_not_none(record.get("costDetails"), record.get("cost_details")))
-    names = ("totalCost", "total_cost", "calculatedTotalCost", "calculated_total_cost")
     cost = parse_cost(
-        costs.get("total"), *(record.get(name) for name in names), as_mapping(record.get("usage")).get("totalCost")
+        costs.get("total"),
+        record.get("totalCost"),
+        record.get("total_cost"),
+        record.get("calculatedTotalCost"),
+        record.get("calculated_total_cost"),
+        as_mapping(record.get("usage")).get("totalCost"),
     )
     if cost is not None or not costs:
         return cost

@@ -56,6 +56,7 @@ _CUT_END: Final = re.compile(
 teacher saw the mark; an answer may not."""
 
 _WITHHELD_BEGINNINGS: Final = frozenset("[<({_*rR")
+_LETTER: Final = frozenset("rR")
 _CUT_WORDS: Final = ("truncat", "omitted", "cut off", "trimmed", "clipped", "more", "char", "bytes")
 """Beginnings and words without one of which the patterns above match nothing: hardly any text has them."""
 
@@ -73,7 +74,14 @@ _SHOWN: Final = 80
 
 def is_surely_unmarked(text: str) -> bool:
     """Return whether a text of a request begins and holds nothing as marks do, so that neither is to be looked for."""
-    return text[:1] in _ORDINARY and "truncated" not in text and "has been" not in text
+    if "truncated" in text or "has been" in text:
+        return False
+    return text[:1] in _ORDINARY or _is_another_word(text)
+
+
+def _is_another_word(text: str) -> bool:
+    """Return whether a text begins with the letter of `redacted`, but not with that word."""
+    return text[:1] in _LETTER and text[:8].lower() != "redacted" and text.isascii()
 
 
 def withheld_mark(text: str, *, answer: bool) -> str | None:
@@ -82,7 +90,8 @@ def withheld_mark(text: str, *, answer: bool) -> str | None:
         return None
     if not (text := text.strip()):
         return None
-    is_marked = (text[0] in _WITHHELD_BEGINNINGS and _WITHHELD.fullmatch(text)) or (
+    is_likely = text[0] in _WITHHELD_BEGINNINGS and not _is_another_word(text)
+    is_marked = (is_likely and _WITHHELD.fullmatch(text)) or (
         answer and (text[:3].lower() in _PROSE_BEGINNINGS or not text.isascii()) and _WITHHELD_PROSE.fullmatch(text)
     )
     return text[:_SHOWN] if is_marked else None

@@ -1,7 +1,7 @@
 """Assemble answers that a log kept as the events of a stream."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -12,11 +12,17 @@ from understudies.dialects.registry import dialect_of
 from understudies.importers.json_parsing import NotARecordedCall
 
 
+_EVENT_FIELDS: Final = frozenset({"candidates", "usageMetadata", "chunk", "choices"})
+
+
 def assemble_stream(value: object) -> object:
     """Return the whole reply of a stream's events, or of their text; any other value is returned unchanged."""
     if isinstance(value, str):
         events = _parse_events(value) if value.startswith(("data:", "event:")) else []
     elif isinstance(value, list) and value and isinstance(value[0], dict):
+        first = value[0]
+        if len(first) != 1 and first.keys().isdisjoint(_EVENT_FIELDS) and detect_stream_api(first) is None:
+            return value  # as most lists are: every event has what is missing in the first
         events = value
     else:
         return value

@@ -180,12 +180,18 @@ _UNFINISHED = frozenset({"pause_turn", "compaction"})
 
 def request_of(body: dict[str, Any]) -> Request:
     """Parse the body of a chat completion call; raises pydantic's ValidationError."""
-    fields = {key: value for key, value in body.items() if key in _REQUEST_FIELDS and value is not None}
-    fields["parameters"] = {key: value for key, value in body.items() if key not in _NON_PARAMETER_FIELDS}
+    fields: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
+    for key, value in body.items():
+        if key in _REQUEST_FIELDS:
+            if value is not None:
+                fields[key] = value
+        elif key not in _NON_INPUT_FIELDS:
+            parameters[key] = value
+    fields["parameters"] = parameters
     request: Request = Request.__pydantic_validator__.validate_python(fields)
     return request
 
 
 _REQUEST_FIELDS = frozenset({"messages", "tools", "tool_choice", "response_format", "temperature"})
 _NON_INPUT_FIELDS = frozenset({"model", "stream", "stream_options", "user", "metadata", "store", "extra_headers"})
-_NON_PARAMETER_FIELDS = _REQUEST_FIELDS | _NON_INPUT_FIELDS

@@ -106,22 +106,35 @@ def parse_usage(source: Mapping[str, Any], *, buckets: bool = False) -> Usage | 
     if not buckets and not fields.has_counts:
         return None
     found = _find_counts(source, fields)
-    if not buckets and found.keys() <= _PLAIN_KINDS:  # as most are: there is nothing to add up
-        prompt, completion, read = found.get("prompt", 0), found.get("completion", 0), 0
-        details = _read_details(source) if fields.is_priced else None
+    counts = None if not buckets and _adds_up(found, fields) else _sort_counts(source, found, buckets=buckets)
+    if counts is None:
+        prompt, completion, read = found.get("prompt", 0), found.get("completion", 0), found.get("read", 0)
     else:
-        counts = _sort_counts(source, found, buckets=buckets)
-        if not 0 < max(counts.prompt, counts.completion, counts.read) <= MAX_TOKENS:
+        prompt, completion, read = counts.prompt, counts.completion, counts.read
+        if not 0 < max(prompt, completion, read) <= MAX_TOKENS:
             return None
         prompt, completion = _add_up(counts, buckets or fields.is_apart, buckets or fields.is_reasoning_apart)
-        read = min(counts.read, prompt)
-        details = _read_details(source, counts) if fields.is_priced or counts.write else None
-    if not 0 < max(prompt, completion) <= MAX_TOKENS:
+    if not 0 < max(prompt, completion) <= MAX_TOKENS or read > MAX_TOKENS:
         return None
     usage: Usage = _USAGE.validate_python(
-        {"prompt_tokens": prompt, "completion_tokens": completion, "cached_tokens": read, "details": details}
+        {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "cached_tokens": min(read, prompt),
+            "details": _read_details(source, counts) if fields.is_priced or (counts and counts.write) else None,
+        }
     )
     return usage
+
+
+def _adds_up(found: Mapping[str, int], fields: "_Fields") -> bool:
+    """Return whether the prompt tokens include those read from a cache, if any, and nothing else counts, as in most."""
+    if not found.keys() <= _USUAL_KINDS:
+        return False
+    if "read" not in found:
+        return True
+    total = found.get("total")
+    return not fields.is_apart and (total is None or total == found.get("prompt", 0) + found.get("completion", 0))
 
 
 def _add_up(counts: _Counts, is_apart: bool, is_reasoning_apart: bool) -> tuple[int, int]:
@@ -216,7 +229,7 @@ _KINDS: Final = {
     **dict.fromkeys(_TOOL_PROMPT, "tool_prompt"),
 }
 """The kinds of counts by their names in a usage; the others are those in its details."""
-_PLAIN_KINDS: Final = frozenset({"prompt", "completion", "total"})
+_USUAL_KINDS: Final = frozenset({"prompt", "completion", "total", "read"})
 _TELLS_CACHED: Final = frozenset(_CACHE_READ) | _PROMPT_DETAILS | {"cache_creation"}
 _COUNTED: Final = frozenset(_KINDS) | _PROMPT_DETAILS | {"cache_creation"}
 

@@ -63,20 +63,19 @@ def _canonical_prompt(role: str, text: str) -> str:
 
 
 def _canonical_message(message: Message) -> str:
-    content = message.content
-    if message.role == "system" and type(content) is str and not message.tool_calls:
-        return _canonical_prompt(message.role, content)
+    role, content, called = message.role, message.content, message.tool_calls
+    if role == "system" and type(content) is str and not called:
+        return _canonical_prompt(role, content)
     if isinstance(content, list) and not all(part.get("type") == "text" for part in content):
         said = _JSON.encode(content)
     else:
         said = _json_string(" ".join((content if isinstance(content, str) else message.text).split()))
-    calls = ",".join(
-        [
-            f"[{_json_string(call.function.name)},{_json_string(call.function.arguments)}]"
-            for call in message.tool_calls or ()
-        ]
-    )
-    return f'{{"content":{said},"role":{_json_string(message.role.lower())},"tool_calls":[{calls}]}}'
+    calls = ""
+    if called:
+        calls = ",".join(
+            [f"[{_json_string(call.function.name)},{_json_string(call.function.arguments)}]" for call in called]
+        )
+    return f'{{"content":{said},"role":{_json_string(role.lower())},"tool_calls":[{calls}]}}'
 
 
 def position(key: str, salt: str) -> float:

@@ -176,7 +176,11 @@ def parse_tags(value: object) -> dict[str, str]:
         return {tag: "true" for tag in inner if isinstance(tag, str)}
     if not isinstance(inner, dict):
         return {}
-    return {key: tag if type(tag) is str else _tag_text(tag) for key, tag in inner.items() if isinstance(tag, (str, int, float))}
+    return {
+        key: tag if type(tag) is str else _tag_text(tag)
+        for key, tag in inner.items()
+        if isinstance(tag, (str, int, float))
+    }
 
 
 def _tag_text(value: str | float) -> str:

@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 
-
 _MAY_BEGIN_JSON = frozenset("{[ \t\r\n")
 """With what JSON text of an object or array begins: itself, or what JSON takes for white space."""
 

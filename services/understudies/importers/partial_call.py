@@ -1,7 +1,6 @@
 """Build a recorded call from the parts that each format holds under other names."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -188,11 +187,20 @@ def _decode(partial: PartialCall, answer: object) -> tuple[Request, Response]:
     given = partial.request
     named_input = "input" in given and "messages" not in given and given.get("object", "response") == "response"
     if not named_input and (is_plain or has_texts_alone(items)) and (chat := _as_chat(fields)) is not None:
-        with suppress(ValidationError):  # the dialect tells it below, in its words
-            return request_of({**chat, "messages": items}), response
+        request = _request_or_none({**chat, "messages": items})
+        if request is not None:
+            return request, response
     as_responses = is_responses_input(items, named_input=named_input)
     body = _write_responses_body(items, fields) if as_responses else _write_chat_body(items, fields)
     return detection.decode_request({**body, "model": partial.model or _UNNAMED}).request, response
+
+
+def _request_or_none(body: dict[str, Any]) -> Request | None:
+    """Return the request of a chat, or None for one whose faults the dialect is to tell in its words."""
+    try:
+        return request_of(body)
+    except ValidationError:
+        return None
 
 
 def _as_chat(fields: dict[str, Any]) -> dict[str, Any] | None:

@@ -1,7 +1,6 @@
 """Decode a teacher's answer from the forms that providers and logs use."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final, TypeGuard
 
@@ -81,10 +80,19 @@ def decode_message(message: Mapping[str, Any], finish_reason: object = None) -> 
     if written is None:
         raise NotARecordedCall("no teacher answer: a result of a tool")
     if reason in _USUAL_REASONS and not isinstance(written["content"], list) and written.keys() <= _PLAIN_ANSWER:
-        with suppress(ValidationError):  # the dialect tells it below, in its words
-            answered: Response = _RESPONSE.validate_python({"message": written, "finish_reason": reason})
+        answered = _response_or_none(written, reason)
+        if answered is not None:
             return answered
     return detection.decode_message(written, reason).response
+
+
+def _response_or_none(message: Mapping[str, Any], reason: str | None) -> Response | None:
+    """Return the response of a chat's message, or None for one whose faults the dialect is to tell in its words."""
+    try:
+        response: Response = _RESPONSE.validate_python({"message": message, "finish_reason": reason})
+    except ValidationError:
+        return None
+    return response
 
 
 def _is_usual(reason: object) -> TypeGuard[str]:
@@ -96,7 +104,7 @@ def _check_content(content: object) -> None:
     if isinstance(given, str):
         return
     parts = given if isinstance(given, list) else [given]
-    if not all([part is None or isinstance(part, (str, dict)) for part in parts]):
+    if not all(part is None or isinstance(part, (str, dict)) for part in parts):
         raise NotARecordedCall("no teacher answer: its content is no text")
 
 

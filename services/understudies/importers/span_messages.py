@@ -40,7 +40,7 @@ def read_said(nested: NestedAttributes, events: Iterable[Mapping[str, Any]]) -> 
     """Read what was asked and answered, by the first convention that a span follows."""
     told = [*events, *_embedded_events(nested)]
     for convention in _CONVENTIONS:
-        if (told and convention.reads_events) or all([nested.layout[path] for path in convention.needs]):
+        if (told and convention.reads_events) or nested.layout.among(convention.needs) == convention.needs:
             said = convention.read(nested, told)
             if said.messages and said.answer not in (None, "", [], {}):
                 return said

@@ -17,7 +17,6 @@ from understudies.importers.fields import (
     find_task,
     first_not_none,
     parse_cost,
-    parse_id,
     parse_tags,
     parse_time,
 )
@@ -196,9 +195,7 @@ def _read_failure(record: Mapping[str, Any], nested: NestedAttributes) -> dict[s
 
 def _read_parameters(nested: NestedAttributes, fields: Mapping[str, Any]) -> dict[str, Any]:
     among = nested.layout.among
-    given = {
-        name: value for path in among(_PARAMETERS) for name, value in as_mapping(find(nested, path)).items()
-    }
+    given = {name: value for path in among(_PARAMETERS) for name, value in as_mapping(find(nested, path)).items()}
     parameters = {**fields, **rename_parameters(given)}
     if not among(_TOOLS):
         return parameters

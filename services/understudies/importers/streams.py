@@ -11,7 +11,6 @@ from understudies.dialects.json_fields import index_or_zero, list_objects, objec
 from understudies.dialects.registry import dialect_of
 from understudies.importers.json_parsing import NotARecordedCall
 
-
 _EVENT_FIELDS: Final = frozenset({"candidates", "usageMetadata", "chunk", "choices"})
 
 
@@ -20,9 +19,8 @@ def assemble_stream(value: object) -> object:
     if isinstance(value, str):
         events = _parse_events(value) if value.startswith(("data:", "event:")) else []
     elif isinstance(value, list) and value and isinstance(value[0], dict):
-        first = value[0]
-        if len(first) != 1 and first.keys().isdisjoint(_EVENT_FIELDS) and detect_stream_api(first) is None:
-            return value  # as most lists are: every event has what is missing in the first
+        if not _may_be_event(value[0]):
+            return value  # as most lists are
         events = value
     else:
         return value
@@ -48,6 +46,12 @@ def assemble_stream(value: object) -> object:
     if accumulator.failed is not None:
         raise NotARecordedCall(f"the call failed: {accumulator.failed[:120]}")
     return {**accumulator.body(), **_metrics(objects)}
+
+
+def _may_be_event(first: Mapping[str, Any]) -> bool:
+    """Return whether a list may hold the events of a stream, by what its first object has to have then."""
+    # An event of Converse has a single field.
+    return len(first) == 1 or not first.keys().isdisjoint(_EVENT_FIELDS) or detect_stream_api(first) is not None
 
 
 def _find_api(events: list[dict[str, Any]]) -> Api | None:

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from understudies.dialects import detection
 from understudies.dialects.capabilities import PROVIDER_STATE
 from understudies.dialects.json_fields import list_objects
-from understudies.dialects.openai_responses.request import decode_tools
 from understudies.dialects.openai_responses.response import count_web_searches
 from understudies.economics.prices import call_cost
 from understudies.events import Request, Response, Usage, UsageDetails, fingerprint, request_of
@@ -34,7 +33,7 @@ from understudies.importers.recorded_call import RecordedCall
 from understudies.importers.reply_facts import NO_FACTS, read_reply_facts, tells_more
 from understudies.importers.responses import decode_answer, decode_message
 from understudies.importers.streams import assemble_stream
-from understudies.importers.tools import write_tools
+from understudies.importers.tools import write_chat_tool, write_responses_tool, write_tools
 from understudies.importers.usage import NO_USAGE
 
 _TEXT_OR_LIST: Final = frozenset({"system", "instructions"})
@@ -209,7 +208,7 @@ def _as_chat(fields: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if "tools" not in fields:
         return fields
-    tools = [_write_chat_tool(tool) for tool in fields["tools"]]
+    tools = [write_chat_tool(tool) for tool in fields["tools"]]
     return {**fields, "tools": tools} if all("function" in tool for tool in tools) else None
 
 
@@ -277,15 +276,8 @@ def _write_chat_body(items: list[dict[str, Any]], fields: dict[str, Any]) -> dic
     if "instructions" in fields:
         body.setdefault("system", fields["instructions"])
     if "tools" in body:
-        body["tools"] = [_write_chat_tool(tool) for tool in body["tools"]]
+        body["tools"] = [write_chat_tool(tool) for tool in body["tools"]]
     return {**body, "messages": [as_chat_message(item) for item in items]}
-
-
-def _write_chat_tool(tool: dict[str, Any]) -> Any:
-    """Convert a tool to the form of chats if it has that of Responses or lacks its type."""
-    if "function" in tool or "input_schema" in tool or not isinstance(tool.get("name"), str):
-        return tool
-    return decode_tools([{"type": "function", **tool}])[0]
 
 
 def _write_responses_body(items: list[dict[str, Any]], fields: dict[str, Any]) -> dict[str, Any]:
@@ -293,10 +285,5 @@ def _write_responses_body(items: list[dict[str, Any]], fields: dict[str, Any]) -
     if "system" in fields:
         body.setdefault("instructions", fields["system"])
     if "tools" in body:
-        body["tools"] = [_write_responses_tool(tool) for tool in body["tools"]]
+        body["tools"] = [write_responses_tool(tool) for tool in body["tools"]]
     return {**body, "input": items}
-
-
-def _write_responses_tool(tool: dict[str, Any]) -> dict[str, Any]:
-    function = tool.get("function")
-    return {"type": "function", **function} if isinstance(function, dict) else tool

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from understudies.dialects.json_fields import list_objects
+from understudies.dialects.openai_responses.request import decode_tools
 from understudies.importers.json_parsing import parse_embedded_json
 
 _SCHEMAS: Final = ("parameters", "inputSchema", "parametersJsonSchema", "input_schema", "args_schema", "schema")
@@ -60,3 +61,16 @@ def _write_function(function: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(schema, dict):
         written["parameters"] = schema
     return {"type": "function", "function": written}
+
+
+def write_chat_tool(tool: dict[str, Any]) -> Any:
+    """Convert a tool to the form of chats if it has that of Responses or lacks its type."""
+    if "function" in tool or "input_schema" in tool or not isinstance(tool.get("name"), str):
+        return tool
+    return decode_tools([{"type": "function", **tool}])[0]
+
+
+def write_responses_tool(tool: dict[str, Any]) -> dict[str, Any]:
+    """Convert a tool to the form of Responses if it has that of chats."""
+    function = tool.get("function")
+    return {"type": "function", **function} if isinstance(function, dict) else tool

@@ -1,7 +1,7 @@
 """Measure how fast logs are read: a file of mixed formats, its memory, and each format alone.
 
 Run `python -m bench.readers`. The lines are the fixtures' records of every format that docs/logs.md lists, each with a
-text, ids and a number of its own, nine in ten of them calls and one a line that is to be skipped. What is printed is
+text of its own, nine in ten of them calls and one a line that is to be skipped. What is printed is
 CPU time of one process on one thread; `over_json` is the ratio to parsing the same lines with orjson and doing nothing
 else. The last line is one JSON object.
 """

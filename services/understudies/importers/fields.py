@@ -35,8 +35,7 @@ def as_mapping(value: object) -> Mapping[str, Any]:
 
 def as_number(value: object) -> float | None:
     """Parse a number or the text of one; returns None if it is not finite or not a number."""
-    kind = type(value)
-    if kind is bool or not (kind is int or kind is float or isinstance(value, (int, float, str))):
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
         parsed = float(value)

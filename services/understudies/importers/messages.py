@@ -221,12 +221,8 @@ def only_text(item: Mapping[str, Any]) -> str | None:
     part = _only_part(item)
     if part is None:
         return None
-    if len(part) == 1:
-        text = part.get("text")
-    elif len(part) == 2 and part.get("type") == "text":
-        text = part.get("content")
-    else:
-        return None
+    is_typed = len(part) == 2 and part.get("type") == "text"
+    text = part.get("content" if is_typed else "text") if is_typed or len(part) == 1 else None
     return text if type(text) is str else None
 
 
@@ -244,8 +240,10 @@ def _only_part(item: Mapping[str, Any]) -> dict[str, Any] | None:
         parts = item.get("parts")
     else:
         return None
-    is_single = type(parts) is list and len(parts) == 1 and type(parts[0]) is dict
-    return parts[0] if is_single else None
+    if type(parts) is not list or len(parts) != 1:
+        return None
+    part = parts[0]
+    return part if type(part) is dict else None
 
 
 def _only_text_part(item: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -66,8 +66,10 @@ def read_attributes(value: object) -> dict[str, Any]:
     for item in list_objects(value):
         name, given = item.get("key"), item.get("value")
         if isinstance(name, str):
-            is_text = type(given) is dict and len(given) == 1 and "stringValue" in given  # as most are
-            attributes[name] = given["stringValue"] if is_text else _read_value(given)
+            if isinstance(given, dict) and len(given) == 1 and "stringValue" in given:  # as most are
+                attributes[name] = given["stringValue"]
+            else:
+                attributes[name] = _read_value(given)
     return attributes
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord
@@ -267,7 +268,9 @@ class KafkaBus(Bus):
 
     def _make_deliver(self, handler: BatchHandler) -> Callable[[KafkaAckableMessage], Awaitable[None]]:
         async def deliver(message: KafkaAckableMessage) -> None:
-            records = [_to_record(raw) for raw in cast("tuple[ConsumerRecord[Any, Any], ...]", message.raw_message)]
+            received = cast("tuple[ConsumerRecord[Any, Any], ...]", message.raw_message)
+            records = [_to_record(raw) for raw in received]
+            message.raw_message, received = _places_of(received), ()
             try:
                 with batch_span(self._tracer, self.service, records):
                     await handler(records)
@@ -306,6 +309,20 @@ class _Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
             self._bus._mark_assigned(assigned=True)
         else:
             log.info("%s stands by: another process of its group does the work", self._bus.service)
+
+
+def _places_of(received: "Sequence[ConsumerRecord[Any, Any]]") -> "tuple[ConsumerRecord[Any, Any], ...]":
+    """Return each partition's first record without its content, which is all that a refusal needs.
+
+    FastStream keeps the message in a context variable. Every timer that is set meanwhile, such as that of a request to
+    the broker, holds a copy of the context, and asyncio keeps up to a hundred cancelled ones: a hundred batches.
+    """
+    first: dict[tuple[str, int], ConsumerRecord[Any, Any]] = {}
+    for raw in received:
+        known = first.get((raw.topic, raw.partition))
+        if known is None or raw.offset < known.offset:
+            first[raw.topic, raw.partition] = raw
+    return tuple(replace(raw, key=None, value=None, headers=()) for raw in first.values())
 
 
 def _to_record(raw: "ConsumerRecord[Any, Any]") -> Record:

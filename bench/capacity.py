@@ -14,16 +14,16 @@ from typing import Any, Final
 USE: Final = 0.6
 OWNERS: Final = ("observer", "evaluator", "budget")
 COST_US: Final[dict[str, float]] = {
-    "router": 432,
-    "router's worker": 220,
-    "kafka": 519,
-    "clickhouse": 291,
-    "budget": 147,
-    "evaluator": 119,
-    "observer": 70,
-    "redis": 5,
+    "router": 372,
+    "router's worker": 151,
+    "kafka": 122,
+    "clickhouse": 141,
+    "budget": 180,
+    "evaluator": 156,
+    "observer": 37,
+    "redis": 18,
 }
-"""µs of CPU an event at 207 events/s on busy cores, in bench/README.md; larger batches, at higher rates, cost less."""
+"""µs of CPU an event at 1,000 events/s for ten minutes, in bench/README.md."""
 EVENT_BYTES: Final = 1_240
 """An event of 0.5 kB of request and answer on its topic, with key and headers, not compressed."""
 STORED_BYTES: Final = 120

@@ -17,7 +17,6 @@ import asyncio
 import json
 import math
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -232,16 +231,15 @@ def main() -> None:
     parser.add_argument("--max-calls", type=int, default=150)
     parser.add_argument("--epochs", type=float, default=3.0)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="understudies-rungs-"):
-        if given.rung == "prompt_optimised":
-            with local_model(given.base, 1):
-                print(json.dumps(measure(given)), flush=True)
-            # Without waiting for the server's threads.
-            os._exit(0)
+    if given.rung == "prompt_optimised":
+        with local_model(given.base, 1):
+            print(json.dumps(measure(given)), flush=True)
+    else:
         with provider(given.base, given.epochs) as trained:
             found = measure(given)
             print(json.dumps(found | {"provider_seconds": round(trained.seconds)}), flush=True)
-            os._exit(0)
+    # Without waiting for the threads of llama.cpp.
+    os._exit(0)
 
 
 if __name__ == "__main__":

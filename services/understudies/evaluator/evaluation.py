@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.inputs import Input, identify_input
@@ -207,27 +207,7 @@ class Evaluation(SavedState):
                 first = trial.add_evidence(call_input, replace(observation, served_from=NOT_SERVED), call.request)
             else:
                 first = trial.add(call_input, observation, call.request)
-            verdicts.append(
-                Verdict(
-                    id=verdict_id("shadow", call.id, trial.student, call.at),
-                    at=call.at,
-                    task=call.task,
-                    invocation=call.id,
-                    student=trial.student,
-                    phase="shadow",
-                    agreed=judgement.agreed,
-                    score=judgement.score,
-                    judge=trial.judge.name,
-                    why=judgement.why,
-                    confidence=answer.confidence,
-                    fingerprint=call.fingerprint,
-                    answer_class=kind,
-                    judge_cost_usd=judgement.cost_usd,
-                    student_answer=shown_answer(trial.judge, judgement, answer.message),
-                    student_class=None if judgement.agreed else answer_class(answer.message, trial.judge),
-                    counts=first,
-                )
-            )
+            verdicts.append(_verdict("shadow", trial, call, kind, answer, judgement, counts=first))
         return verdicts
 
     async def _judge_successions(self, trial: Trial, answered: Sequence[AnsweredCall]) -> list[Event]:
@@ -247,18 +227,18 @@ class Evaluation(SavedState):
                 continue
             call = one.call
             call_input = identify_input(call.request, call.fingerprint, call.episode, trial.shape.system)
-            verdict = _succession_verdict(trial, one, answer, judgement)
+            kind = answer_class(one.answer, trial.judge)
             observation = Observation(
                 float(judgement.agreed),
                 answer.confidence,
                 call.at,
-                answer_class=verdict.answer_class,
+                answer_class=kind,
                 answer=answer_key(answer.message),
                 groups=self._subgroups(call),
                 head=answer.head,
             )
             trial.add_succession(call.model, call_input, observation, call.request)
-            verdicts.append(verdict)
+            verdicts.append(_verdict("succession", trial, call, kind, answer, judgement, counts=False))
         return verdicts
 
     def _is_sampled(self, trial: Trial, call: Invocation) -> bool:
@@ -480,26 +460,35 @@ def shown_answer(judge: Judge, judgement: Judgement, answer: Message) -> str | N
     return answer_text(answer) if not judgement.agreed or human_marks(judge) is not None else None
 
 
-def _succession_verdict(trial: Trial, answered: AnsweredCall, answer: Answer, judgement: Judgement) -> Verdict:
-    call = answered.call
+def _verdict(
+    phase: Literal["shadow", "succession"],
+    trial: Trial,
+    call: Invocation,
+    kind: str | None,
+    answer: Answer,
+    judgement: Judgement,
+    *,
+    counts: bool,
+) -> Verdict:
+    """Return the verdict on a student's answer to a call; `kind` is the class of the answer beside it."""
     return Verdict(
-        id=verdict_id("succession", call.id, trial.student, call.at),
+        id=verdict_id(phase, call.id, trial.student, call.at),
         at=call.at,
         task=call.task,
         invocation=call.id,
         student=trial.student,
-        phase="succession",
+        phase=phase,
         agreed=judgement.agreed,
         score=judgement.score,
         judge=trial.judge.name,
         why=judgement.why,
         confidence=answer.confidence,
         fingerprint=call.fingerprint,
-        answer_class=answer_class(answered.answer, trial.judge),
+        answer_class=kind,
         judge_cost_usd=judgement.cost_usd,
         student_answer=shown_answer(trial.judge, judgement, answer.message),
         student_class=None if judgement.agreed else answer_class(answer.message, trial.judge),
-        counts=False,
+        counts=counts,
     )
 
 

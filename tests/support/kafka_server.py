@@ -41,6 +41,18 @@ log.cleaner.min.compaction.lag.ms=86400000
 auto.create.topics.enable=false
 """
 
+_LOGGING: Final = """
+rootLogger.level=WARN
+rootLogger.appenderRef.stderr.ref=stderr
+appender.stderr.type=Console
+appender.stderr.name=stderr
+appender.stderr.target=SYSTEM_ERR
+appender.stderr.layout.type=PatternLayout
+appender.stderr.layout.pattern=%d %p %c{1}: %m%n
+logger.coordinator.name=org.apache.kafka.coordinator.group
+logger.coordinator.level=INFO
+"""
+
 
 def require_kafka() -> str:
     """The jars and the Java to run them; without them the test is skipped."""
@@ -82,7 +94,15 @@ class KafkaServer:
         folder, file = self._folder, self._folder / "server.properties"
         with (folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
-                ["java", f"-Xmx{self._heap_mb}m", "-cp", self._jars, "kafka.Kafka", str(file)],
+                [
+                    "java",
+                    f"-Xmx{self._heap_mb}m",
+                    f"-Dlog4j2.configurationFile={folder}/log4j2.properties",
+                    "-cp",
+                    self._jars,
+                    "kafka.Kafka",
+                    str(file),
+                ],
                 cwd=folder,
                 stdout=output,
                 stderr=output,
@@ -108,6 +128,7 @@ class KafkaServer:
             .format(controller=self._controller, port=self._port, advertised=self._advertised, folder=folder)
             .lstrip()
         )
+        (folder / "log4j2.properties").write_text(_LOGGING.lstrip())
         tool = ("kafka.tools.StorageTool", "format", "--cluster-id", "b2dOzKqRRlCk8yJmGQyYfw", "--config", str(file))
         self._java(*tool, *self._format_options)
 

@@ -23,7 +23,6 @@ from tests.support.history_model import (
     TWICE_SQL,
     VERDICTS_SQL,
     Held,
-    lost_calls,
     read_state,
     violations,
 )

@@ -32,9 +32,9 @@ class ProcessRecorder:
     """Queue serialized events until the recorder process has delivered them or written them to disk.
 
     If that process ends, another one is given the events again; if this one ends, the other one finishes what it has,
-    and what was not sent yet, which is in memory that both share. So each event arrives at least once with its id, and those of one task in order, whichever of the two ends. Once
-    `config.capacity` events wait, the newest are dropped and counted. If no process can be kept running, a recorder in
-    this process takes over.
+    and what was not sent yet, which is in memory that both share. So each event arrives at least once with its id, and
+    those of one task in order, whichever of the two ends. Once `config.capacity` events wait, the newest are dropped
+    and counted. If no process can be kept running, a recorder in this process takes over.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class ProcessRecorder:
         self._own.unrecordable += 1
 
     async def start(self) -> None:
-        """Start the process and wait until it runs, because unsent events would be lost with this process."""
+        """Start the process and wait until it runs: without it, unsent events would be lost with this process."""
         if self._supervisor is None:
             self._share_memory()
             self._supervisor = asyncio.get_running_loop().create_task(self._supervise())

@@ -40,7 +40,7 @@ class IpcChannel(asyncio.Protocol):
 
     @property
     def is_flushed(self) -> bool:
-        """Return whether all values sent are in the kernel's hands, so that the other side receives them in any case."""
+        """Return whether the kernel has all values sent, so that the other side receives them in any case."""
         return self._transport.get_write_buffer_size() == 0
 
     def send(self, value: Any) -> None:

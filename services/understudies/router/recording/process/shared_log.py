@@ -59,6 +59,7 @@ class _Segment:
         os.posix_fallocate(self.descriptor, 0, _SEGMENT_BYTES)
         self._size = _SEGMENT_BYTES
         self._memory = mmap.mmap(self.descriptor, _SEGMENT_BYTES)
+        self._end = 0
         self.clear()
 
     def append(self, sequence: int, event: bytes) -> None:

@@ -1,7 +1,7 @@
 """`python -m understudies.router.recording.process.worker SOCKET [MEMORY ...]`: the recorder process of a router.
 
-The router starts it with the numbers of a socket and of the memory that they share. It ends on request or when the router
-is gone; then it still delivers what it has, or writes it to disk. It ignores signals, which are for the router only.
+The router starts it with the numbers of a socket and of the memory that they share. It ends on request or when the
+router is gone; then it still delivers what it has, or writes it to disk. It ignores signals, which are for the router.
 """
 
 import asyncio

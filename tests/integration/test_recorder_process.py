@@ -110,6 +110,15 @@ async def test_a_process_that_is_killed_is_replaced_and_what_it_had_not_settled_
         assert list(dict.fromkeys(found)) == ["first", "second", "third"]
 
 
+async def test_a_router_that_is_killed_has_recorded_all_that_it_was_told(tmp_path: Path) -> None:
+    async with TansuBroker() as broker:
+        command = (sys.executable, "-m", "tests.support.killed_router", broker.bootstrap, str(tmp_path))
+        router = await asyncio.create_subprocess_exec(*command)
+        assert await router.wait() == -signal.SIGKILL
+        async with asyncio.timeout(SECONDS):
+            assert await arrived(broker, 51) == ["sent", *(f"call-{number}" for number in range(50))]
+
+
 async def test_while_the_bus_is_away_events_are_on_disk_and_the_next_one_delivers_them(tmp_path: Path) -> None:
     async with open_broker_line() as bus:
         await bus.proxy.set_state("refused")

@@ -54,11 +54,7 @@ class History:
     """Events that the SDK was told have arrived."""
     repeated: int = 0
     """Events that the SDK sent again, as it was not told."""
-    router_kills: list[float] = field(default_factory=list)
-
-    def may_be_lost(self, call: AnsweredCall, window_s: float) -> bool:
-        """Whether a call was answered in the last moment before a kill of the router."""
-        return any(killed - window_s <= call.at <= killed + 0.5 for killed in self.router_kills)
+    router_kills: int = 0
 
 
 class Agents:

@@ -14,9 +14,6 @@ from tests.support.promoted_student import STUDENT
 
 from understudies.events import Promotion
 
-KILL_WINDOW_S: Final = 1.0
-"""A router that is killed loses the record of its last 10 ms of answers, which take longer on a busy machine."""
-
 INVOCATIONS_SQL: Final = """
 SELECT id, task, origin, audits, served_by, cost_usd, isNotNull(response) AS answered
 FROM invocations FINAL
@@ -60,19 +57,12 @@ def violations(history: History, held: Held) -> list[str]:
     ]
 
 
-def lost_calls(history: History, held: Held) -> list[str]:
-    """The answered calls that are not recorded, in the last moment of a router that was killed or not."""
-    stored = {row["id"] for row in held.invocations}
-    return [id_ for id_ in history.answered if id_ not in stored]
-
-
 def _recorded(history: History, held: Held) -> Iterable[str]:
     rows = {row["id"]: row for row in held.invocations}
     yield from (f"{id_} is stored twice" for id_ in held.twice)
     yield from (f"an agent was refused: {answer}" for answer in history.refused)
-    for id_ in lost_calls(history, held):
-        call = history.answered[id_]
-        if not history.may_be_lost(call, KILL_WINDOW_S):
+    for id_, call in history.answered.items():
+        if id_ not in rows:
             yield f"call {id_} of {call.task}, answered by the {call.served_by} at {call.at}, is not recorded"
     for id_, event in history.published.items():
         if id_ not in rows:

@@ -154,6 +154,7 @@ class InferenceEndpoint:
             except TeacherError as error:
                 lifecycle.fail(error)
                 body = error.raw or orjson.dumps(dialect.encode_error(error.status, error.message, code=error.code))
+                lifecycle.record()
                 await send_response(send, error.status, {**error.headers, **about}, body)
                 return
             about |= serving_headers(done.serving)
@@ -161,9 +162,11 @@ class InferenceEndpoint:
                 await _send_stream(dialect, done, about, send)
             elif call.stream:
                 events = dialect.encode_stream(_response_body(dialect, call, done), include_usage=call.include_usage)
+                lifecycle.record()
                 await send_events(send, about, events)
             else:
                 raw = done.raw or orjson.dumps(_response_body(dialect, call, done))
+                lifecycle.record()
                 await send_response(send, done.status, {**done.headers, **about}, raw)
 
 
@@ -176,6 +179,7 @@ async def _send_stream(dialect: Dialect, stream: CallStream, about: Mapping[str,
                 await send_chunk(send, data)
         except TeacherError as error:
             await send_chunk(send, dialect.encode_error_event(error.message, error.code))
+        await stream.finish()
         await end_stream(send)
     except asyncio.CancelledError as cancelled:
         stopped = cancellation_error(cancelled)

@@ -49,8 +49,9 @@ class CallLifecycle:
     """One call from its arrival to the end of its response, as a context manager.
 
     Leaving the context is the only exit: however the block ends, the reservation is settled once, one event is recorded
-    and one outcome is counted, all from the same outcome. Only a student's reservation is settled earlier, when the
-    student has answered: the teacher's is made after that, so that at most one is open.
+    and one outcome is counted, all from the same outcome. Two things may come earlier: a student's reservation is
+    settled when the student has answered, as the teacher's is made after that, so that at most one is open; and the
+    event is recorded before the end of the response is sent, so that a router that is killed has recorded every answer.
     """
 
     # Class-level defaults, because every call creates a lifecycle and sets few of them.
@@ -59,6 +60,7 @@ class CallLifecycle:
     outcome: CallOutcome | None = None
     _first_byte_s: float | None = None
     _is_open = False
+    _is_recorded = False
     _reservation: Reservation | None = None
     _student_price: Decimal | None = None
     _cost = ZERO_USD
@@ -98,11 +100,19 @@ class CallLifecycle:
         finally:
             self.state = "recorded"
             try:
-                self._outcomes.record(outcome)
+                self.record()
+                self._outcomes.follow_up(outcome)
             finally:
                 if self._count is not None:
                     outcome.first_byte_s, outcome.seconds = self._first_byte_s, self._timer() - self._received_at
                     self._count(outcome)
+
+    def record(self) -> None:
+        """Record the event of the outcome, once."""
+        if not self._is_recorded:
+            self._is_recorded = True
+            assert self.outcome is not None
+            self._outcomes.record(self.outcome)
 
     def reserved(self, reservation: Reservation | None, student_price: Decimal | None = None) -> None:
         """Enter the state `asked` with a reservation: for a student at `student_price`, otherwise for the teacher."""
@@ -145,7 +155,7 @@ class CallLifecycle:
     def end_stream(
         self, answer: TeacherAnswer | TeacherError, stream: CallStream, interruption: TeacherError | None
     ) -> None:
-        """End with the streamed answer; an `interruption` kept the client from receiving the rest."""
+        """End with the streamed answer, and record it; an `interruption` kept the client from receiving the rest."""
         if isinstance(answer, TeacherError):
             self.fail(answer)
         else:
@@ -154,6 +164,7 @@ class CallLifecycle:
         self.outcome.stream_sent(stream, interruption)
         if interruption is not None:
             self.state = "abandoned"
+        self.record()
 
     def fail(self, error: TeacherError) -> None:
         """End without an answer, at the cost of the teacher's failure."""

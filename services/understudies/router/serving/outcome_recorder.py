@@ -39,8 +39,11 @@ class OutcomeRecorder:
         self._near_copies = NearCopyGuard()
 
     def record(self, outcome: CallOutcome) -> None:
-        """Record the event of a call, and enqueue its audit if it was sampled, or the question to a successor."""
+        """Record the event of a call."""
         self._record(outcome.pending)
+
+    def follow_up(self, outcome: CallOutcome) -> None:
+        """Enqueue the audit of a call if it was sampled, or the question to a successor."""
         if outcome.enqueue_audit is not None:
             outcome.enqueue_audit()
         if self._succession is not None:

@@ -356,16 +356,16 @@ def test_a_call_has_one_end_wherever_it_fails_or_is_cancelled(scenario: Scenario
 @pytest.mark.parametrize(
     ("scenario", "points"),
     [
-        (Scenario(), ["reservation", "teacher", "send", "send", "settlement", "recording"]),
+        (Scenario(), ["reservation", "teacher", "recording", "send", "send", "settlement"]),
         (
             Scenario(stream=True),
-            ["reservation", "teacher", "send", *["stream", "send"] * 2, "send", "close", "settlement", "recording"],
+            ["reservation", "teacher", "send", *["stream", "send"] * 2, "close", "recording", "send", "settlement"],
         ),
         (
             Scenario(student="sure", episode=True),
-            ["episode", "reservation", "student", "settlement", "episode", "send", "send", "recording"],
+            ["episode", "reservation", "student", "settlement", "episode", "recording", "send", "send"],
         ),
-        (Scenario(cached=True), ["cache", "send", "send", "recording"]),
+        (Scenario(cached=True), ["cache", "recording", "send", "send"]),
     ],
     ids=["teacher", "stream", "student", "cache"],
 )

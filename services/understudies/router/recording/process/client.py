@@ -11,6 +11,7 @@ from typing import Final
 from understudies.events import Invocation
 from understudies.router.recording.base import LossReason, RecorderStats, SpoolStats
 from understudies.router.recording.process.ipc import IpcChannel, Shutdown, WorkerConfig, WorkerStatus
+from understudies.router.recording.process.shared_log import SharedLog
 from understudies.router.recording.process.unacked import SerializedEvent, UnackedQueue
 from understudies.router.recording.recorder import InProcessRecorder
 from understudies.runtime.throttle import Throttle
@@ -30,15 +31,15 @@ _log = logging.getLogger(__name__)
 class ProcessRecorder:
     """Queue serialized events until the recorder process has delivered them or written them to disk.
 
-    If that process ends, another one is given the events again; if this one ends, the other one finishes what it has.
-    So each event arrives at least once with its id, and those of one task in order, whichever of the two ends. Once
-    `config.capacity` events wait, the newest are dropped and counted. If no process can be kept running, a recorder in
-    this process takes over.
+    If that process ends, another one is given the events again; if this one ends, the other one finishes what it has,
+    and what was not sent yet, which is in memory that both share. So each event arrives at least once with its id, and
+    those of one task in order, whichever of the two ends. Once `config.capacity` events wait, the newest are dropped
+    and counted. If no process can be kept running, a recorder in this process takes over.
 
     Parameters
     ----------
     command
-        Starts the process; the number of a socket is appended.
+        Starts the process; the numbers of a socket and of shared memory are appended.
     deserialize
         Restores the event from serialized bytes, as the process does too.
     make_fallback
@@ -68,6 +69,7 @@ class ProcessRecorder:
         self._earlier = RecorderStats()
         self._status = WorkerStatus(0, False, RecorderStats(), None)
         self._unacked = UnackedQueue(config.capacity, config.capacity_bytes)
+        self._shared: SharedLog | None = None
         self._worker_responded = False
         """True if the current process has sent a status."""
         self._silent_runs = self._unproductive_runs = 0
@@ -130,8 +132,9 @@ class ProcessRecorder:
         self._own.unrecordable += 1
 
     async def start(self) -> None:
-        """Start the process and wait until it runs, because unsent events would be lost with this process."""
+        """Start the process and wait until it runs: without it, unsent events would be lost with this process."""
         if self._supervisor is None:
+            self._share_memory()
             self._supervisor = asyncio.get_running_loop().create_task(self._supervise())
             ready = asyncio.ensure_future(self._ready.wait())
             await asyncio.wait({ready}, timeout=_START_TIMEOUT_S)
@@ -166,6 +169,10 @@ class ProcessRecorder:
             self._supervisor.cancel()
             await asyncio.gather(self._supervisor, return_exceptions=True)
             self._supervisor = None
+        if self._shared is not None:
+            self._unacked.share(None)
+            self._shared.close()
+            self._shared = None
         if self._unacked:
             await self._switch_to_fallback()
         if self._fallback is not None:
@@ -175,8 +182,17 @@ class ProcessRecorder:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._channel is not None and (batch := self._unacked.take()):
+        if self._channel is not None and (batch := self._unacked.take(flushed=self._channel.is_flushed)):
             self._channel.send(batch)
+
+    def _share_memory(self) -> None:
+        try:
+            self._shared = SharedLog()
+        except (AttributeError, OSError) as error:
+            # Some systems have no such memory.
+            _log.warning("a killed router will not have recorded its last %g s: %r", self._linger_s, error)
+            return
+        self._unacked.share(self._shared)
 
     def _on_status(self, status: WorkerStatus) -> None:
         self._worker_responded = True
@@ -235,14 +251,15 @@ class ProcessRecorder:
         """Run one process to its end; return its exit code, None if it could not be started."""
         self._worker_responded = False
         unacked = self._unacked.redeliver()
+        shared = () if self._shared is None else self._shared.descriptors
         local_end, remote_end = socket.socketpair()
         ended = asyncio.Event()
         try:
             with remote_end:
                 process = await asyncio.create_subprocess_exec(
                     *self._command,
-                    str(remote_end.fileno()),
-                    pass_fds=[remote_end.fileno()],
+                    *map(str, (remote_end.fileno(), *shared)),
+                    pass_fds=[remote_end.fileno(), *shared],
                     stdin=asyncio.subprocess.DEVNULL,
                 )
             channel = await IpcChannel.connect(local_end, self._on_status, ended.set)

@@ -38,6 +38,11 @@ class IpcChannel(asyncio.Protocol):
         _, channel = await loop.create_connection(lambda: cls(on_value, on_end), sock=end)
         return channel
 
+    @property
+    def is_flushed(self) -> bool:
+        """Return whether the kernel has all values sent, so that the other side receives them in any case."""
+        return self._transport.get_write_buffer_size() == 0
+
     def send(self, value: Any) -> None:
         """Send a value after the earlier ones; never waits: values that the other side has not read stay in memory."""
         if not self._transport.is_closing():

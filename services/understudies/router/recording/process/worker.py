@@ -1,7 +1,7 @@
-"""`python -m understudies.router.recording.process.worker SOCKET`: the recorder process of a router.
+"""`python -m understudies.router.recording.process.worker SOCKET [MEMORY ...]`: the recorder process of a router.
 
-The router starts it with the number of a socket. It ends on request or when the router is gone; then it still delivers
-what it has, or writes it to disk. It ignores signals, which are for the router only.
+The router starts it with the numbers of a socket and of the memory that they share. It ends on request or when the
+router is gone; then it still delivers what it has, or writes it to disk. It ignores signals, which are for the router.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ from understudies.redaction.redactor import Redactor
 from understudies.router.recording.base import RecorderStats, SpoolSnapshot
 from understudies.router.recording.process.ipc import IpcChannel, Shutdown, WorkerConfig, WorkerStatus
 from understudies.router.recording.process.serialization import deserialize
+from understudies.router.recording.process.shared_log import read_unsent
+from understudies.router.recording.process.unacked import EventBatch
 from understudies.router.recording.recorder import InProcessRecorder
 from understudies.router.recording.spool.async_spool import AsyncSpool
 from understudies.runtime.bus.bus import Bus
@@ -43,9 +45,15 @@ _log = logging.getLogger(__name__)
 
 
 class RecorderWorker:
-    """Record the events that arrive over a channel, and report its status."""
+    """Record the events that arrive over a channel, and report its status.
 
-    def __init__(self) -> None:
+    `shared` are the file descriptors of the memory with the events that the router has not sent yet.
+    """
+
+    def __init__(self, shared: tuple[int, ...] = ()) -> None:
+        self._shared = shared
+        self._next = 0
+        """The sequence number of the next event to arrive."""
         self.config: asyncio.Future[WorkerConfig | None] = asyncio.get_running_loop().create_future()
         self._received: list[bytes] = []
         self._recorder: InProcessRecorder | None = None
@@ -57,17 +65,24 @@ class RecorderWorker:
 
     def on_message(self, value: Any) -> None:
         """Handle a message of the router."""
-        if isinstance(value, list):
-            self._received += value
+        if isinstance(value, EventBatch):
+            self._next = value.first + len(value.events)
+            self._received += value.events
             self._record_received()
         elif isinstance(value, Shutdown):
             self._timeout_s = value.timeout_s
-            self.on_disconnect()
+            self._end()
         else:
             self.config.set_result(value)
 
     def on_disconnect(self) -> None:
-        """Handle the end of the channel."""
+        """Handle the end of the channel: record what a router that is gone has not sent."""
+        if not self._ended.is_set():
+            self._received += read_unsent(self._shared, self._next)
+            self._record_received()
+        self._end()
+
+    def _end(self) -> None:
         if not self.config.done():
             self.config.set_result(None)
         self._ended.set()
@@ -190,8 +205,8 @@ def _open_lock(spool: Path) -> int | None:
         return None
 
 
-async def _main(number: int) -> None:
-    worker = RecorderWorker()
+async def _main(number: int, *shared: int) -> None:
+    worker = RecorderWorker(shared)
     channel = await IpcChannel.connect(socket.socket(fileno=number), worker.on_message, worker.on_disconnect)
     await worker.run(channel)
 
@@ -208,13 +223,14 @@ def main() -> None:
         signal.signal(name, signal.SIG_IGN)
     configure_logging()
     _use_batch_scheduling()
+    numbers = [int(number) for number in sys.argv[1:]]
     try:
         import uvloop
     except ImportError:
-        asyncio.run(_main(int(sys.argv[1])))
+        asyncio.run(_main(*numbers))
         return
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_main(int(sys.argv[1])))
+        runner.run(_main(*numbers))
 
 
 if __name__ == "__main__":

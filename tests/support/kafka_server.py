@@ -118,7 +118,7 @@ class KafkaServer:
     def output(self) -> str:
         """The last of what it has said, in all its starts."""
         file = None if self._folder is None else self._folder / "output"
-        return "" if file is None or not file.exists() else file.read_text(errors="replace")[-5000:]
+        return "" if file is None or not file.exists() else file.read_text(errors="replace")[-20000:]
 
     def _format(self) -> None:
         self._folder = folder = Path(tempfile.mkdtemp(prefix="understudies-kafka-"))

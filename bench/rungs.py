@@ -1,13 +1,15 @@
 """Which rung the factory picks on recorded tasks: a prompt for a small model, a provider's fine-tuning, or neither.
 
-    python -m bench.rungs BASE.gguf --task rate_book --rung prompt_optimised [--calls 300] [--form lines]
+    python -m bench.rungs BASE.gguf --task rate_book --rung api_fine_tune [--calls 300] [--form lines]
+    python -m bench.rungs BASE.gguf --task get_weather --rung prompt_optimised --form city
 
 The ladder of the product tries classifier, extractor and the rung on the first calls of a recorded task, and the best
 by what it is expected to save is kept; then every candidate is asked about calls that come later. `--form lines` writes
-the recorded answers as lines of text (`city: Rome`), which neither classifiers nor extractors can write: what teachers
-answer where nobody asked for JSON. The small model is a real one, served by llama.cpp, priced per token. The provider
-is a server here that speaks OpenAI's fine-tuning API and trains an adapter of that model on the file that it is sent,
-by this product's own LoRA training. The last line is one JSON object.
+the recorded answers as lines of text (`city: Rome`), and a field's name asks for that field alone, as text: neither
+classifiers nor extractors can write them, and that is what teachers answer where nobody asked for JSON. The small model
+is a real one, served by llama.cpp, priced per token. The provider is a server here that speaks OpenAI's fine-tuning API
+and trains an adapter of that model on the file that it is sent, by this product's own LoRA training. The last line is
+one JSON object.
 """
 
 from __future__ import annotations
@@ -66,14 +68,22 @@ def as_lines(answer: str) -> str:
 
 
 def read_task(task: str, form: str, count: int) -> list[Example]:
-    """Return the first calls of a task, split as the product does it."""
-    examples = []
-    for one in read_examples(DATA / f"{task}.jsonl")[:count]:
+    """Return the first calls of a task, split as the product does it; of a field, those that have one."""
+    examples: list[Example] = []
+    for one in read_examples(DATA / f"{task}.jsonl"):
+        if len(examples) == count:
+            break
         request, answer = one.request, one.answer
-        if form == "lines":
-            system = Message(role="system", content=request.messages[0].text.replace("as a JSON object", "as lines"))
-            request = Request(messages=(system, *request.messages[1:]))
-            answer = Message(role="assistant", content=as_lines(answer.text))
+        if form != "json":
+            fields = json.loads(answer.text)
+            if form not in (*fields, "lines"):
+                continue
+            asked = request.messages[0].text.replace("as a JSON object", "as lines")
+            if form != "lines":
+                asked = f"Answer with the {form} in this request, and nothing else."
+            request = Request(messages=(Message(role="system", content=asked), *request.messages[1:]))
+            text = as_lines(answer.text) if form == "lines" else str(fields[form])
+            answer = Message(role="assistant", content=text)
         print_ = fingerprint(request)
         update = {"request": request, "answer": answer, "fingerprint": print_, "split": split_of(print_)}
         examples.append(one.model_copy(update=update))
@@ -223,7 +233,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("base", type=Path)
     parser.add_argument("--task", default="rate_book", choices=("rate_book", "play_music", "get_weather"))
-    parser.add_argument("--form", default="json", choices=("json", "lines"))
+    parser.add_argument("--form", default="json", help="json, lines, or a field's name")
     parser.add_argument("--rung", default="prompt_optimised", choices=("prompt_optimised", "api_fine_tune"))
     parser.add_argument("--calls", type=int, default=300)
     parser.add_argument("--later", type=int, default=100)

@@ -9,6 +9,7 @@ import aiohttp
 import openai
 import pytest
 from tests.support.fake_teacher import FakeTeacher
+from tests.support.fake_teacher_responses import render_stream
 from tests.support.router_fixtures import ARTIFACT, FixedStudent, StubLoader, make_drift, make_promotion
 
 from understudies.datasets.object_store import ObjectStore
@@ -293,6 +294,31 @@ async def test_a_stream_carries_the_whole_answer(world: World, promoted: bool) -
     assert text == ("student's answer" if promoted else "teacher's answer")
     assert [c.finish_reason for chunk in chunks for c in chunk.choices][-1] == "stop"
     assert chunks[-1].usage is not None
+
+
+async def test_a_stream_is_recorded_once_its_last_data_is_there(world: World) -> None:
+    world.teacher.hold_after = len(render_stream("chat", world.teacher.said, usage=True))
+    body = {"model": "gpt-4o-mini", "messages": ASK, "stream": True}
+    async with (
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session,
+        session.post(f"{world.app.url}/v1/chat/completions", json=body, headers=TASK) as response,
+    ):
+        while await response.content.readline() != b"data: [DONE]\n":
+            assert not response.content.at_eof()
+        assert world.app.recorder.counts.recorded == 1
+        world.teacher.release.set()
+        await response.read()
+    (event,) = await world.recorded()
+    assert (event.answered_by_teacher, event.hung_up) == (True, False)
+    assert event.cost_usd > 0
+
+
+async def test_a_teacher_that_does_not_stream_is_recorded_too(world: World) -> None:
+    world.teacher.mood = "whole"
+    body = {"model": "gpt-4o-mini", "messages": ASK, "stream": True}
+    status, answered, _ = await world.post(json.dumps(body).encode(), **TASK)
+    (event,) = await world.recorded()
+    assert (status, answered["object"], event.answered_by_teacher) == (200, "chat.completion", True)
 
 
 async def test_the_model_may_name_the_task(build: Build) -> None:

@@ -27,8 +27,8 @@ from understudies.events import (
 from understudies.persistence.fields import AsArray, OrderedKeys
 from understudies.persistence.saved_state import Key, SavedState
 
-_MAX_INPUTS: Final = 100_000
-"""Inputs of a task that are told apart: as many as a dataset has at most, in 10 MB."""
+_MAX_INPUTS: Final = 20_000
+"""Inputs of a task that are told apart one by one, in 2 MB."""
 _MAX_SELF_COMPARED: Final = 20_000
 
 
@@ -109,7 +109,7 @@ class TaskState(SavedState):
     def _count_input(self, fingerprint: str) -> None:
         """Count an input once: exactly up to `_MAX_INPUTS`, then by a sample of half, a quarter and so on.
 
-        Flajolet (1990), "On adaptive sampling", Computing 43(4): the count is then right within one in two hundred.
+        Flajolet (1990), "On adaptive sampling", Computing 43(4): the count is then right within one in a hundred.
         """
         key = _input_key(fingerprint)
         if key & ((1 << self._input_level) - 1):

@@ -1,10 +1,13 @@
 """Monitor unlabelled traffic for shifts in how often a serving student is sure."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Annotated
 
-from understudies.persistence.saved_state import SavedState
+from understudies.persistence.saved_state import Key, SavedState
 from understudies.stats.bounds import clopper_pearson_lower, clopper_pearson_upper
+from understudies.stats.coverage import Threshold
 
 _MIN_CALLS = 50
 _ALPHA = 0.001
@@ -83,3 +86,75 @@ class SurenessMonitor(SavedState):
             return False
         self.recent.clear()
         return True
+
+
+@dataclass(slots=True)
+class ConfidentShareMonitor(SavedState):
+    """Compare how often a serving student is sure with the traffic on which it was proven.
+
+    The expected shares are those of its candidate thresholds, until it is proven again on other traffic.
+    """
+
+    coverage_shift: Annotated[CoverageShiftMonitor, Key("traffic")] = field(default_factory=CoverageShiftMonitor)
+    sureness: SurenessMonitor = field(default_factory=SurenessMonitor)
+    _reference_share: Annotated[float | None, Key("usual_share")] = None
+    _reference_sureness: Annotated[float | None, Key("usual_sureness")] = None
+
+    def observe(
+        self, confidence: float, at: datetime, candidates: Sequence[Threshold], threshold: float | None
+    ) -> bool:
+        """Count a call on which the student was asked; return whether traffic has shifted.
+
+        `candidates` are sorted strictest first; without a candidate at the `threshold` in force nothing is counted.
+        """
+        candidate = _candidate_at(candidates, threshold)
+        expected = self.expected_share(candidates, threshold)
+        if candidate is None or expected is None:
+            return False
+        surer = _surer_candidate(candidates, candidate)
+        self.sureness.add(confidence >= surer.confidence)
+        self.coverage_shift.add(confidence >= candidate.confidence, at)
+        has_fallen = self.sureness.has_fallen(
+            surer.coverage if self._reference_sureness is None else self._reference_sureness
+        )
+        return self.coverage_shift.check_shift(expected) or has_fallen
+
+    def expected_share(self, candidates: Sequence[Threshold], threshold: float | None) -> float | None:
+        """Return the share of calls that reaches a threshold, as it was proven; None if that is no candidate."""
+        candidate = _candidate_at(candidates, threshold)
+        if candidate is None:
+            return None
+        return candidate.coverage if self._reference_share is None else self._reference_share
+
+    def measure_reference(
+        self,
+        candidates: Sequence[Threshold],
+        threshold: float | None,
+        share_reaching: Callable[[float | None], float | None],
+    ) -> None:
+        """Expect from now on the shares of calls that reach a candidate in the traffic on which it is proven again."""
+        candidate = _candidate_at(candidates, threshold)
+        self._reference_share = share_reaching(threshold)
+        self._reference_sureness = (
+            None if candidate is None else share_reaching(_surer_candidate(candidates, candidate).confidence)
+        )
+
+    def change_threshold(
+        self,
+        candidates: Sequence[Threshold],
+        threshold: float | None,
+        share_reaching: Callable[[float | None], float | None],
+    ) -> None:
+        """Begin anew with another threshold: calls were counted as sure by another confidence."""
+        self.sureness.recent.clear()
+        if self._reference_share is not None:
+            self.measure_reference(candidates, threshold, share_reaching)
+
+
+def _candidate_at(candidates: Sequence[Threshold], threshold: float | None) -> Threshold | None:
+    return next((candidate for candidate in candidates if candidate.confidence == threshold), None)
+
+
+def _surer_candidate(candidates: Sequence[Threshold], candidate: Threshold) -> Threshold:
+    """Return the strictest candidate that at least half of the calls reach that reach this one."""
+    return next(point for point in candidates if point.coverage >= candidate.coverage / 2)

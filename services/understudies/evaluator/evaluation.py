@@ -366,7 +366,7 @@ class Evaluation(SavedState):
                 drifted=False,
                 cause=restriction.cause,
                 confidence=0.999 if restriction.cause == "traffic" else 1.0,
-                statistic=trial.coverage_shift.share,
+                statistic=trial.confident_share.coverage_shift.share,
                 audited=trial.audit_count,
             )
         ]

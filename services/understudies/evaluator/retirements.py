@@ -94,6 +94,6 @@ def _retirement_drift(trial: Trial, retirement: Retirement, now: datetime) -> Dr
         drifted=False,
         cause="teacher",
         confidence=1.0,
-        statistic=trial.coverage_shift.share,
+        statistic=trial.confident_share.coverage_shift.share,
         audited=trial.audit_count,
     )

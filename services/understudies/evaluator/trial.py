@@ -3,23 +3,24 @@
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 from understudies.datasets.inputs import Input
 from understudies.evaluator.change_monitor import CanaryRestriction, ChangeMonitor
-from understudies.evaluator.coverage_shift import CoverageShiftMonitor, SurenessMonitor
+from understudies.evaluator.coverage_shift import ConfidentShareMonitor
 from understudies.evaluator.evidence.call_gate import DAY, CallGate
 from understudies.evaluator.evidence.conversation_shape import ConversationShape
 from understudies.evaluator.evidence.distinct_input_gate import DistinctInputGate
 from understudies.evaluator.evidence.expected_coverage import ExpectedCoverage
+from understudies.evaluator.evidence.missing_verdicts import MissingVerdicts, too_many_missing
 from understudies.evaluator.evidence.pending_evidence import Observation
 from understudies.evaluator.evidence.proven_levels import ProvenLevelsTracker
 from understudies.evaluator.evidence.trial_gates import create_gates, trial_alpha
 from understudies.evaluator.evidence.used_inputs import UsedInputs
 from understudies.evaluator.settings import EvaluatorSettings
 from understudies.evaluator.succession_proof import SuccessionProof
-from understudies.evaluator.trial_migration import migrate_trial
+from understudies.evaluator.trial_migration import group_monitors, migrate_trial
 from understudies.evaluator.trial_result import TrialResult, joint_result
 from understudies.evaluator.withholding import FailingClasses, Withholding
 from understudies.events import Promotion, ProvenLevels, Request
@@ -39,8 +40,6 @@ from understudies.stats.subgroups import SubgroupMonitor
 _log = logging.getLogger(__name__)
 _MIN_SHARE: Final = 0.01
 """Below this share of the calls serving is not worthwhile, and the student is rejected."""
-_MOST_WITHOUT_VERDICT: Final = 0.05
-"""Share of a day's sampled calls without a verdict from which the day is no evidence of calls."""
 _SUBGROUP_TOLERANCE: Final = 0.05
 """How far below the required agreement a subgroup of calls may agree."""
 
@@ -81,15 +80,9 @@ class Trial(SavedState):
     announced: TrialResult | None
     drift: TwoTierDriftDetector | None
     audit_count: Annotated[int, Key("audited")]
-    coverage_shift: Annotated[CoverageShiftMonitor, Key("traffic")]
-    sureness: Annotated[SurenessMonitor, Key(default=SurenessMonitor)]
-    _reference_share: Annotated[float | None, Key("usual_share", default=lambda: None)]
-    _reference_sureness: Annotated[float | None, Key("usual_sureness", default=lambda: None)]
+    confident_share: ConfidentShareMonitor
     _restriction_unannounced: Annotated[bool, Key("hold_untold", default=bool)]
-    _asked: Annotated[dict[str, int], Key("asked", default=dict)]
-    """The sampled calls since the last look that the judge was asked of, by hour (UTC)."""
-    _unjudged: Annotated[dict[str, int], Key("unjudged", default=dict)]
-    """Those of which it gave no verdict."""
+    _missing_verdicts: MissingVerdicts
     _next_look_at: Annotated[datetime, Key("next_mark")]
     _last_look: Annotated[TrialResult | None, Key("proven")]
     succession: Annotated[SuccessionProof | None, Key(default=lambda: None)]
@@ -147,12 +140,9 @@ class Trial(SavedState):
         self.announced = None
         self.drift = None
         self.audit_count = 0
-        self.coverage_shift = CoverageShiftMonitor()
-        self.sureness = SurenessMonitor()
-        self._reference_share = None
-        self._reference_sureness = None
+        self.confident_share = ConfidentShareMonitor()
         self._restriction_unannounced = False
-        self._asked, self._unjudged = {}, {}
+        self._missing_verdicts = MissingVerdicts()
         self._next_look_at = promotion.at + DAY
         self._needs_decision = False
         self._last_look = None
@@ -247,18 +237,15 @@ class Trial(SavedState):
 
     def count_verdict(self, at: datetime, *, given: bool) -> None:
         """Count a sampled call that the judge was asked of."""
-        hour = _format_hour(at)
-        self._asked[hour] = self._asked.get(hour, 0) + 1
-        if not given:
-            self._unjudged[hour] = self._unjudged.get(hour, 0) + 1
+        self._missing_verdicts.count(at, given=given)
 
     def _discard_unjudged_day(self, until: datetime) -> None:
         """Leave out the calls since the last look of which many have no verdict.
 
         A judge that is away, or whose budget is spent, at some hours would let the others speak for the whole day.
         """
-        asked, missing = _pop_until(self._asked, until), _pop_until(self._unjudged, until)
-        if missing > _MOST_WITHOUT_VERDICT * asked:
+        asked, missing = self._missing_verdicts.take(until)
+        if too_many_missing(asked, missing):
             _log.warning(
                 "the judge %s gave no verdict on %d of %d calls of a day, which proves nothing of student %s",
                 self.judge.name,
@@ -404,10 +391,7 @@ class Trial(SavedState):
     def on_promoted(self, promotion: Promotion) -> None:
         """Watch for drift from now on; a change of share or threshold alone keeps the detectors."""
         if promotion.threshold != self.promotion.threshold:
-            # Calls were counted as sure by another confidence, which half of fewer, or of more, calls reach.
-            self.sureness.recent.clear()
-            if self._reference_share is not None:
-                self._measure_reference(promotion.threshold)
+            self.confident_share.change_threshold(self.thresholds, promotion.threshold, self.call_gate.share_reaching)
         self.promotion = promotion
         self._needs_decision = True
         if self.announced is None:
@@ -468,39 +452,16 @@ class Trial(SavedState):
         return max(1.0, self.promotion.audit_rate / usual) if usual > 0.0 else 1.0
 
     def _measure_reference(self, threshold: float | None) -> None:
-        """Expect from now on the shares of calls that reach a candidate in the traffic on which it is proven again."""
-        surer = self._surer_candidate(threshold)
-        self._reference_share = self.call_gate.share_reaching(threshold)
-        self._reference_sureness = None if surer is None else self.call_gate.share_reaching(surer.confidence)
-
-    def _surer_candidate(self, threshold: float | None) -> Threshold | None:
-        """Return the candidate that half of the calls reach that reach a candidate; None if that is none."""
-        coverage = next((point.coverage for point in self.thresholds if point.confidence == threshold), None)
-        if coverage is None:
-            return None
-        return next(point for point in self.thresholds if point.coverage >= coverage / 2)
+        self.confident_share.measure_reference(self.thresholds, threshold, self.call_gate.share_reaching)
 
     @property
     def expected_confident_share(self) -> float | None:
         """The share of calls that reaches the threshold in force, as it was proven; None without such a threshold."""
-        candidate = next((point for point in self.thresholds if point.confidence == self.promotion.threshold), None)
-        if candidate is None:
-            return None
-        return candidate.coverage if self._reference_share is None else self._reference_share
+        return self.confident_share.expected_share(self.thresholds, self.promotion.threshold)
 
     def observe_confidence(self, confidence: float, at: datetime) -> bool:
         """Count a call on which the serving student was asked; return whether traffic has shifted."""
-        candidate = next((point for point in self.thresholds if point.confidence == self.promotion.threshold), None)
-        if candidate is None:
-            return False
-        expected = self.expected_confident_share or 0.0
-        surer = self._surer_candidate(candidate.confidence) or candidate
-        self.sureness.add(confidence >= surer.confidence)
-        self.coverage_shift.add(confidence >= candidate.confidence, at)
-        has_fallen = self.sureness.has_fallen(
-            surer.coverage if self._reference_sureness is None else self._reference_sureness
-        )
-        return self.coverage_shift.check_shift(expected) or has_fallen
+        return self.confident_share.observe(confidence, at, self.thresholds, self.promotion.threshold)
 
     def apply_restriction(self, restriction: CanaryRestriction | None) -> bool:
         """Begin a restriction; return whether there is one.
@@ -558,10 +519,11 @@ class Trial(SavedState):
 
     @classmethod
     def _migrate(cls, state: Any) -> Any:
-        """Convert a snapshot written before calls were counted as well: calls have yet to confirm what is proven."""
-        if "distinct" in state:
-            return state
-        return migrate_trial(state, cls)
+        """Convert a snapshot of an older version.
+
+        One written before calls were counted as well has yet to have confirmed by calls what is proven.
+        """
+        return group_monitors(state) if "distinct" in state else migrate_trial(group_monitors(state), cls)
 
     def _on_restored(self) -> None:
         for text in self._materials:
@@ -576,16 +538,6 @@ class Trial(SavedState):
 
 def _with_near_copy_group(observation: Observation, copies: str) -> Observation:
     return replace(observation, copies=copies)
-
-
-def _format_hour(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H")
-
-
-def _pop_until(counts: dict[str, int], until: datetime) -> int:
-    """Remove the hours that had begun by then, and return their sum."""
-    last = _format_hour(until)
-    return sum(counts.pop(hour) for hour in [*counts] if hour <= last)
 
 
 def _materials_at_hand(judge: Judge) -> tuple[str, ...]:

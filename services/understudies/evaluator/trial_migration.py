@@ -1,4 +1,4 @@
-"""Convert the snapshot of a trial from before calls were counted as well."""
+"""Convert snapshots of trials that older versions wrote."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
@@ -12,6 +12,16 @@ from understudies.evaluator.settings import EvaluatorSettings
 from understudies.events import Promotion
 from understudies.judges.registry import parse_judge
 from understudies.stats.selective import SelectiveGate
+
+
+def group_monitors(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the snapshot with the monitors as states of their own, whose values were the trial's before."""
+    if "traffic" not in state:
+        return state
+    kept = {**state}
+    shares = {key: kept.pop(key) for key in ("traffic", "sureness", "usual_share", "usual_sureness") if key in state}
+    verdicts = {"asked": kept.pop("asked", {}), "missing": kept.pop("unjudged", {})}
+    return {**kept, "confident_share": shares, "missing_verdicts": verdicts}
 
 
 def migrate_trial(state: dict[str, Any], create: Callable[..., Any]) -> dict[str, Any]:
@@ -36,7 +46,7 @@ def migrate_trial(state: dict[str, Any], create: Callable[..., Any]) -> dict[str
     if promotion.stage == "promoted":
         trial.on_promoted(promotion)
     distinct = {key: state[key] for key in ("gate", "spent", "first", "last")}
-    serving_state = {key: state[key] for key in ("drift", "audited", "traffic")}
+    serving_state = {key: state[key] for key in ("drift", "audited", "confident_share")}
     return {
         **trial.state(),
         **serving_state,

@@ -44,6 +44,6 @@ def _add_trial(found: Families, trial: Trial) -> None:
         for tier, detector in (("contract", trial.drift.contract), ("warn", trial.drift.warn)):
             found.add(names.DRIFT_EVIDENCE, detector.statistic, task, student, tier)
             found.add(names.DRIFT_THRESHOLD, detector.threshold * detector.pace, task, student, tier)
-    if trial.is_serving and trial.coverage_shift.asked:
-        found.add(names.CONFIDENT_SHARE, trial.coverage_shift.share, task, student)
+    if trial.is_serving and trial.confident_share.coverage_shift.asked:
+        found.add(names.CONFIDENT_SHARE, trial.confident_share.coverage_shift.share, task, student)
         found.add(names.CONFIDENT_EXPECTED, trial.expected_confident_share, task, student)

@@ -124,6 +124,11 @@ class TeacherStream(Protocol):
         """The name of the upstream that answers."""
         ...
 
+    @property
+    def has_answer(self) -> bool:
+        """Whether the answer is complete, although the stream may not have ended yet."""
+        ...
+
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Iterate over the body for the caller, chunk by chunk; raises TeacherError if the stream breaks off."""
         ...

@@ -92,8 +92,12 @@ class Stack:
             (self.folder / "understudies.toml").write_text(self._rules)
         for name in SERVICES:
             self.processes[name] = self.make_process(name)
-            self._stack.push_async_callback(self.processes[name].close)
+            self._stack.push_async_callback(self._close_process, name)
         await self.start_services()
+
+    async def _close_process(self, name: str) -> None:
+        # Whichever is the service then: a standby may have taken the place of the one that was started.
+        await self.processes[name].close()
 
     def make_process(
         self, name: str, *more: str, data: Path | None = None, env: Mapping[str, str] | None = None

@@ -476,9 +476,24 @@ def test_calls_counted_by_another_threshold_are_no_fall() -> None:
     feed(trial, 200, confidence=0.5)
     trial.look(after(2.1))
     trial.on_promoted(story("promoted", threshold=0.9, share=1.0))
-    trial.sureness.recent = [False] * 60
+    trial.confident_share.sureness.recent = [False] * 60
     trial.on_promoted(story("promoted", threshold=0.1, share=1.0))
     assert not trial.observe_confidence(0.95, after(2.2))
+
+
+def test_a_snapshot_from_before_monitors_had_states_of_their_own_is_read() -> None:
+    trial = serving()
+    trial.observe_confidence(0.5, after(2.2))
+    trial.count_verdict(after(2.2), given=False)
+    state = trial.state()
+    older = {**state}
+    shares, verdicts = older.pop("confident_share"), older.pop("missing_verdicts")
+    older |= {**shares, "asked": verdicts["asked"], "unjudged": verdicts["missing"]}
+    assert shares["traffic"]["asked"] == len(verdicts["missing"]) == 1
+    assert Trial.from_state(older).state() == state
+    for key in ("asked", "unjudged", "usual_share", "usual_sureness", "sureness"):
+        del older[key]
+    assert Trial.from_state(older).confident_share.coverage_shift.asked == 1
 
 
 def test_a_kind_of_day_on_which_it_fails_is_withheld() -> None:

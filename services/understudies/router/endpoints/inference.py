@@ -176,6 +176,7 @@ async def _send_stream(dialect: Dialect, stream: CallStream, about: Mapping[str,
         await start_stream(send, stream.status, {**stream.headers, **about}, EVENT_STREAM_TYPE)
         try:
             async for data in stream:
+                stream.report_answer()
                 await send_chunk(send, data)
         except TeacherError as error:
             await send_chunk(send, dialect.encode_error_event(error.message, error.code))

@@ -105,9 +105,9 @@ class CallStream:
         self.serving = serving
         self._stream = stream
         self._on_finished = on_finished
-        self._done = False
+        self._done = self._reported = False
         self.is_complete = False
-        """True if the stream reached its end; valid only after `finish`."""
+        """True if the whole answer was reported."""
 
     @property
     def status(self) -> int:
@@ -121,6 +121,11 @@ class CallStream:
         """Iterate over the body as it arrives; raises TeacherError if it breaks off."""
         return self._stream.__aiter__()
 
+    def report_answer(self) -> None:
+        """Report the answer if it is complete: before its last bytes are sent, it is recorded."""
+        if self._stream.has_answer:
+            self._report(None)
+
     async def finish(self, cancelled: TeacherError | None = None) -> None:
         """End the teacher's work if it is still running, and report the answer to `on_finished`.
 
@@ -133,9 +138,15 @@ class CallStream:
         try:
             await self._stream.close()
         finally:
-            answer = self._answer(cancelled)
-            self.is_complete = isinstance(answer, TeacherAnswer) and not answer.client_disconnected
-            self._on_finished(self, answer, None if self.is_complete else cancelled)
+            self._report(cancelled)
+
+    def _report(self, cancelled: TeacherError | None) -> None:
+        if self._reported:
+            return
+        self._reported = True
+        answer = self._answer(cancelled)
+        self.is_complete = isinstance(answer, TeacherAnswer) and not answer.client_disconnected
+        self._on_finished(self, answer, None if self.is_complete else cancelled)
 
     def _answer(self, stopped: TeacherError | None) -> TeacherAnswer | TeacherError:
         hung_up = stopped is not None and stopped.code == "hung_up"

@@ -59,6 +59,10 @@ class UpstreamStream:
         self._broken: TeacherError | None = None
         self._charge: Charge | None = None
 
+    @property
+    def has_answer(self) -> bool:
+        return self._accumulator.finished
+
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 

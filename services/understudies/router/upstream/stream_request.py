@@ -38,6 +38,7 @@ class BufferedStream:
         self._answer = answer
         self._pieces = [raw]
         self.fallback = isinstance(answer, TeacherAnswer) and answer.fallback
+        self.has_answer = True
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self

@@ -69,6 +69,11 @@ def counting_cost(judge: Judge, spending: JudgingCost) -> Judge:
     return replace(judge, spending=spending) if isinstance(judge, RubricJudge) else judge
 
 
+def for_audits(judge: Judge) -> Judge:
+    """Return the judge for audits of a student in service, which may spend what is kept of its budget for them."""
+    return replace(judge, is_audit=True) if isinstance(judge, RubricJudge) else judge
+
+
 def judge_materials(judge: Judge) -> tuple[str, ...]:
     """Return the texts that a judge needs beside its name, for another process to keep.
 

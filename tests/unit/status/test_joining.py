@@ -99,6 +99,19 @@ def test_how_far_a_training_has_come_comes_from_the_trainer() -> None:
     assert join_parts([BudgetPart(at=NOW, tasks=(trained,)), part], "", NOW).tasks == (trained,)
 
 
+@pytest.mark.parametrize("judge", ["llm[tone]", "llm[tone;spec:0a1b;false:1;of:240]"])
+def test_why_a_judge_gives_no_verdict_comes_from_whoever_asked_it(judge: str) -> None:
+    failures = {"llm[tone]": "the endpoint refuses the key"}
+    standing = TaskStanding(task=TASK, phase="recording", waits_for="?", promised=0.95, judge=judge)
+    other = standing.model_copy(update={"task": "other", "judge": "label"})
+    for part in (
+        EvaluatorPart(at=NOW, trials={}, judge_failures=failures),
+        TrainerPart(at=NOW, judge_failures=failures),
+    ):
+        joined = join_parts([BudgetPart(at=NOW, tasks=(standing, other)), over_the_wire(part)], "", NOW)
+        assert [task.judge_failure for task in joined.tasks] == [None, "the endpoint refuses the key"]
+
+
 def test_a_proven_student_that_waits_for_approval_still_does(tmp_path: Path) -> None:
     waiting = TRIAL.model_copy(update={"waits_for": f"the approval of {TRIAL.student}, which is proven"})
     progress = TrialProgress(input_evidence=1, call_evidence=1, evidence_needed=20, verdicts=1, calls=1, whole_days=1)

@@ -246,7 +246,7 @@ async def test_tasks_of_tenants_share_no_folder(model: Model, tmp_path: Path) ->
 async def test_a_judge_that_asks_a_model_judges_prompts_too(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ask(spec: str, teacher: str, student: str) -> RubricAnswer:
+    def ask(spec: str, teacher: str, student: str, is_audit: bool) -> RubricAnswer:
         with pytest.raises(RuntimeError):
             asyncio.get_running_loop()
         return RubricAnswer(False, False)

@@ -7,9 +7,9 @@ from typing import Final
 from understudies.events import Message
 from understudies.judges.backends import BACKENDS, RubricAnswer, ask_rubric
 from understudies.judges.base import AGREEMENT, Judgement, abbreviate, format_judge_name
+from understudies.judges.cost_sum import CostSum
 from understudies.judges.exact import compare_texts, tool_use_mismatch
 from understudies.judges.human_marks import NO_MARKS, HumanMarks
-from understudies.judges.judging_cost import JudgingCost
 from understudies.judges.materials import JudgeUnavailableError, read_material
 
 MAX_CHARACTERS: Final = 20_000
@@ -30,7 +30,7 @@ class RubricJudge:
     spec: str
     """The digest of that table: marks hold for one model and one rubric."""
     marks: HumanMarks = NO_MARKS
-    spending: JudgingCost | None = field(default=None, compare=False, repr=False)
+    spending: CostSum | None = field(default=None, compare=False, repr=False)
     """Takes the cost of each judgement, where someone counts it beside the verdicts."""
     is_audit: bool = field(default=False, compare=False, repr=False)
     """Whether it judges audits of a student in service, for which a part of the budget is kept."""

@@ -23,8 +23,8 @@ class FinishedTraining:
 
     @property
     def cost_usd(self) -> Decimal:
-        """What the training has cost in US dollars, that of a model that judged included."""
-        return usd(self.selection.cost_usd + self.data.judging.total_usd)
+        """What the training has cost in US dollars, with a model that judged and tries that were put off."""
+        return usd(self.selection.cost_usd + self.data.judging.total_usd + self.data.unreported.total_usd)
 
 
 def training_evidence(training: FinishedTraining, best: StudentCandidate | None) -> dict[str, JsonValue]:

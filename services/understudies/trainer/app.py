@@ -16,7 +16,6 @@ from understudies.datasets.dataset import Dataset, read_dataset
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
 from understudies.datasets.system_template import SystemTemplate
-from understudies.datasets.teacher_lineage import describe_terms
 from understudies.events import CANONICAL_FORM, PROMOTIONS, Event, NewId, Promotion, usd, usd_text
 from understudies.judge_backends.install import install_judge_backends
 from understudies.judges.choice import choose_judge
@@ -299,7 +298,7 @@ class TrainerApp(SavedState):
             licence=best.outcome.licence,
             consent=self._settings.consent,
             consents=count_consents(dataset.examples),
-            terms=describe_terms(dataset.teachers),
+            terms=dataset.terms,
             canonical_form=CANONICAL_FORM,
         )
         return write_artifact(self._object_store, {**best.outcome.files, **head.to_files()}, manifest)

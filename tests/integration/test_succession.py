@@ -70,13 +70,13 @@ def message(number: int) -> str:
 class World:
     """Router, evaluator and budget on a bus in memory, whose time is that of the calls; and all that they publish."""
 
-    def __init__(self, teacher: ChatServer, files: ObjectStore, stack: AsyncExitStack) -> None:
+    def __init__(self, teacher: ChatServer, clock: VirtualClock, files: ObjectStore, stack: AsyncExitStack) -> None:
         self.teacher = teacher
         self.events: list[Event] = []
         self.served_by: list[str] = []
         self._files = files
         self._stack = stack
-        self._clock = VirtualClock(START)
+        self._clock = clock
         self._in_flight = InFlightTracker()
         self._topics = MemoryTopics()
         self._test_bus = self._connect("test")
@@ -221,15 +221,18 @@ class World:
 
 @asynccontextmanager
 async def open_world(folder: Path, successor: Callable[[str], str]) -> AsyncIterator[World]:
-    """The services before a teacher that answers rightly, and whose successor answers as told."""
+    """The services before a teacher that answers rightly until its last day, and whose successor answers as told."""
+    clock = VirtualClock(START)
 
     def reply(body: dict[str, Any]) -> dict[str, Any] | web.StreamResponse:
+        if body["model"] == TEACHER and clock.now() >= RETIREMENT:
+            return web.json_response({"error": {"message": "no such model", "code": "model_not_found"}}, status=404)
         text = body["messages"][-1]["content"]
         answer = successor(text) if body["model"] == SUCCESSOR else right(text)[0]
         return {**completion({"content": answer}), "model": body["model"]}
 
     async with chat_server(reply) as teacher, AsyncExitStack() as stack:
-        world = World(teacher, ObjectStore(f"file://{folder}"), stack)
+        world = World(teacher, clock, ObjectStore(f"file://{folder}"), stack)
         await world.start()
         yield world
 
@@ -277,8 +280,16 @@ async def test_a_student_that_agrees_with_the_successor_serves_on_through_the_re
         assert (promoted.stage, promoted.student, promoted.share) == ("promoted", STUDENT, 1.0)
         assert promoted.threshold == decision.threshold
         assert [level for level, _ in promoted.levels] == [0.95], "those above the contract are to be proven anew"
+
+        # Nor is a student left unwatched whose agent still names the teacher: nothing else is asked of it.
+        served_before = len(world.served_by)
+        await world.run(0.5)
+        assert set(world.served_by[served_before:]) == {"student"}
         checks = [call for call in world.calls("audit") if call.at >= RETIREMENT]
-        assert {call.model for call in checks} == {SUCCESSOR}
+        assert {(call.model, call.error) for call in checks} == {(SUCCESSOR, None)}
+        late = [call.audits for call in checks if call.at >= RETIREMENT + timedelta(days=1)]
+        assert late
+        assert {one.invocation for one in world.verdicts("audit") if one.agreed} >= set(late)
 
 
 async def test_what_the_successor_names_otherwise_is_withheld_and_the_rest_proven_anew(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from tests.support.datasets import TASK
 from tests.support.fake_teacher import FakeTeacher
 from tests.support.promoted_student import write_promoted_student
 
+from understudies.datasets.teacher_lineage import terms_of
+
 
 async def export(data: Path, out: Path, *more: str, task: str = TASK, code: int = 0) -> str:
     async with Command("export", task, "--data", data, "--out", out, *more) as command:
@@ -36,6 +38,11 @@ async def test_the_same_examples_are_exported_beside_a_running_process_and_after
     for split in ("train", "validation"):
         assert questions(beside / f"{TASK}.{split}.jsonl") == questions(after / f"{TASK}.{split}.jsonl")
     assert not (beside / f"{TASK}.evidence.jsonl").exists()
-    found = [text for path in after.iterdir() for text in questions(path)]
+    written = [path for path in after.iterdir() if ".lineage" not in path.name]
+    found = [text for path in written for text in questions(path)]
+    for path in written:
+        lineage = [json.loads(line) for line in path.with_suffix(".lineage.jsonl").read_text().splitlines()]
+        assert len(lineage) == len(questions(path))
+        assert all(one["may_train"] == terms_of(one["teacher"]).may_train and one["terms"] for one in lineage)
     assert len({text for text in found if text.startswith(REFUND)}) == 12
     assert "no store in" in await export(tmp_path / "none", after, code=2)

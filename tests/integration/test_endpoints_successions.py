@@ -127,3 +127,23 @@ async def test_the_successor_is_asked_within_the_budget_of_the_task_alone() -> N
             await house.recorded()
         assert len(await successions(house)) == 2
         assert asked_models(house) == ["the-next-one"] * 2
+
+
+@pytest.mark.parametrize(
+    ("table", "asked"),
+    [
+        (retiring(0), "the-next-one"),
+        (retiring(1), "gpt-4o-mini"),
+        (retiring(0, successors={}), "gpt-4o-mini"),
+        (retiring(0, retires=dict.fromkeys(MODELS.values(), "never")), "gpt-4o-mini"),
+    ],
+)
+async def test_an_audit_asks_the_successor_once_the_teacher_is_retired(
+    build: BuildHarness, table: dict[str, Any], asked: str
+) -> None:
+    house = await build(teachers=table, rules={"defaults": {"succession_days": 0}})
+    await house.promote(threshold=0.5, audit_rate=1.0)
+    assert (await house.ask("chat")).about["served-by"] == "student"
+    [audit] = [event for event in await house.recorded() if event.origin == "audit"]
+    assert asked_models(house) == [asked]
+    assert audit.served_by == "teacher"

@@ -13,8 +13,8 @@ from tests.support.lora_jobs import job, texts
 
 from understudies.judge_backends.rubric_client import RubricClient
 from understudies.judges.backends import BACKENDS
+from understudies.judges.cost_sum import CostSum
 from understudies.judges.fallible import counting_cost
-from understudies.judges.judging_cost import JudgingCost
 from understudies.judges.materials import keep_material
 from understudies.judges.registry import parse_judge
 from understudies.runtime.rules.rules import Rules
@@ -84,7 +84,7 @@ async def test_a_model_that_judges_is_asked_and_its_cost_comes_back(
         # The whole training: what the child has spent, and what validation and parity spend here.
         client = RubricClient()
         monkeypatch.setattr(BACKENDS, "rubric", client)
-        spending = JudgingCost()
+        spending = CostSum()
         data = TrainingData(numerals(), counting_cost(parse_judge(name), spending), 1, judging=spending)
         trained = await asyncio.to_thread(train_lora, data, settings(base_folder))
         assert isinstance(trained, TrainedStudent), trained

@@ -36,6 +36,8 @@ SERVING = TaskStanding(
     student="triage@1",
     stage="promoted",
     not_loaded="cannot read 'x'",
+    judge="llm[tone]",
+    judge_failure="the endpoint 'checker' refuses the key",
     agreement=MeasuredAgreement(agreed=97, compared=100, lower=0.91, basis="audits of what it served"),
     promised=0.95,
     share=0.25,

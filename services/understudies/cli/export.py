@@ -56,7 +56,9 @@ def export(
 ) -> None:
     """Write a task's examples, the last answer of its teacher to each input, split as its students are trained.
 
-    One file for each split, TASK.SPLIT.jsonl; those that a format cannot hold are counted with the reason. The files
+    One file for each split, TASK.SPLIT.jsonl; those that a format cannot hold are counted with the reason. Beside it
+    TASK.SPLIT.lineage.jsonl says of each example, in the same order, which teacher answered, whether its terms let the
+    answer train a model, by which document, and its consent and tenant; Parquet has columns for it. The files
     hold the calls as they were recorded. The evidence split is left out: a student trained on it would prove nothing.
     Examples of which a call is marked as refused are left out: they may not train.
     """
@@ -129,6 +131,8 @@ def _write(task: str, examples: "Sequence[Example]", form: "ExportFormat", out: 
             found = export_examples([one for one in examples if one.split == split], form)
             out.mkdir(parents=True, exist_ok=True)
             path.write_bytes(found.content)
+            if found.lineage:
+                path.with_suffix(".lineage.jsonl").write_bytes(found.lineage)
         except ArtifactError as error:
             raise ConfigurationError(str(error)) from error
         except OSError as error:

@@ -139,6 +139,7 @@ def _describe_service(service: "Service", rules: RulesSource) -> "tuple[tuple[Co
     from understudies.budget.app import BudgetApp
     from understudies.budget.settings import BudgetSettings
     from understudies.evaluator.app import EvaluatorApp
+    from understudies.judges.backends import BACKENDS
     from understudies.monitoring.budget_metrics import BudgetCollector
     from understudies.monitoring.evaluator_metrics import EvaluatorCollector
     from understudies.observer.app import ObserverApp
@@ -174,7 +175,7 @@ def _describe_service(service: "Service", rules: RulesSource) -> "tuple[tuple[Co
     progress = service.progress if isinstance(service, TrainerApp) else {}
 
     async def read_training(task: str | None) -> "StatusPart":
-        return TrainerPart(at=now(), training=dict(progress))
+        return TrainerPart(at=now(), training=dict(progress), judge_failures=BACKENDS.health.failures)
 
     return (), read_training
 

@@ -114,6 +114,8 @@ def _sentences(standing: TaskStanding) -> list[Text]:
     lines += [Text(str(decision), style="yellow") for decision in standing.steered]
     if standing.not_loaded:
         lines.append(Text(f"cannot be loaded: {standing.student}: {standing.not_loaded}", style="bold red"))
+    if standing.judge_failure:
+        lines.append(Text(f"no verdicts: {standing.judge_failure}", style="bold red"))
     if standing.teacher_price is not None and standing.teacher_price.source.startswith("assumed"):
         lines.append(Text(f"the price of its teacher is {standing.teacher_price.source}", style="yellow"))
     if standing.last_decision is not None:

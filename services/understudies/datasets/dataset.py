@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
+from understudies.datasets.teacher_lineage import TeacherTerms, terms_of
 from understudies.events import Message, Request, Split, Utc
 
 
@@ -20,7 +21,8 @@ class Example(BaseModel):
     `training_only` if all its unbiased calls were imported from a log that is too old to be evidence, else absent.
     `teacher` is the model that answered, by the name that it gave itself; `tenant` who asked last, absent for calls
     without tenants. `consent` says whether it may train a model: true if all its calls were marked so, false if one of
-    them was refused, else absent.
+    them was refused, else absent. `terms` say whether the teacher's answers may train a model, by which document, as
+    they were known when the dataset was written; absent in older ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -40,6 +42,12 @@ class Example(BaseModel):
     synthetic: bool | None = None
     tenant: str | None = None
     consent: bool | None = None
+    terms: TeacherTerms | None = None
+
+    @property
+    def known_terms(self) -> TeacherTerms:
+        """The terms of the teacher when the dataset was written, else those known now."""
+        return terms_of(self.teacher) if self.terms is None else self.terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,11 @@ class Dataset:
     def teachers(self) -> list[str]:
         """The names of the models that answered, sorted."""
         return sorted({example.teacher for example in self.examples})
+
+    @property
+    def terms(self) -> dict[str, str]:
+        """Whether the answers of each model may train a model, in words, as the latest of its examples says."""
+        return dict(sorted({example.teacher: example.known_terms.sentence for example in self.examples}.items()))
 
 
 def write_dataset(object_store: ObjectStore, task: str, examples: Sequence[Example]) -> tuple[str, str]:

@@ -25,19 +25,27 @@ class NotExportable(ValueError):  # noqa: N818 - named by what it is
 
 @dataclass(frozen=True, slots=True)
 class ExportedSplit:
-    """Content of a file, the number of examples in it, and of those that the format cannot hold by reason."""
+    """Content of a file, the number of examples in it, and of those that the format cannot hold by reason.
+
+    `lineage` are JSON lines that say where each of its examples is from, in the same order, as the formats of others
+    have no place for it; rows of Parquet hold it themselves.
+    """
 
     content: bytes
     examples: int
     left_out: Mapping[str, int]
+    lineage: bytes
 
 
 def export_examples(examples: Sequence[Example], form: ExportFormat) -> ExportedSplit:
     """Return examples in a format, in their order; raises ArtifactError if a package that it needs is missing."""
     left_out: dict[str, int] = {}
-    records = list(_records(examples, form, left_out))
-    content = _parquet(records) if form == "parquet" else b"".join(map(_line, records))
-    return ExportedSplit(content, len(records), left_out)
+    exported = list(_records(examples, form, left_out))
+    records = [record for _, record in exported]
+    if form == "parquet":
+        return ExportedSplit(_parquet(records), len(records), left_out, b"")
+    lineage = b"".join(_line(_lineage(example)) for example, _ in exported)
+    return ExportedSplit(b"".join(map(_line, records)), len(records), left_out, lineage)
 
 
 def extension(form: ExportFormat) -> str:
@@ -50,16 +58,42 @@ def to_record(example: Example, form: ExportFormat) -> Record:
     return _FORMATS[form](example)
 
 
-def _records(examples: Iterable[Example], form: ExportFormat, left_out: dict[str, int]) -> Iterator[Record]:
+def _records(
+    examples: Iterable[Example], form: ExportFormat, left_out: dict[str, int]
+) -> Iterator[tuple[Example, Record]]:
     for example in examples:
         try:
-            yield to_record(example, form)
+            yield example, to_record(example, form)
         except NotExportable as error:
             left_out[str(error)] = left_out.get(str(error), 0) + 1
 
 
 def _line(record: Record) -> bytes:
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _lineage(example: Example) -> Record:
+    """Return which teacher answered, whether its terms let the answer train a model, and what the call says of it."""
+    terms = example.known_terms
+    return {
+        "id": example.id,
+        "at": example.at.isoformat(),
+        "fingerprint": example.fingerprint,
+        **_source(example),
+        "terms_as_of": None if terms.as_of is None else terms.as_of.isoformat(),
+        "synthetic": bool(example.synthetic),
+    }
+
+
+def _source(example: Example) -> Record:
+    terms = example.known_terms
+    return {
+        "teacher": example.teacher,
+        "may_train": terms.may_train,
+        "terms": terms.sentence,
+        "consent": example.consent,
+        "tenant": example.tenant,
+    }
 
 
 def _chat(example: Example) -> Record:
@@ -191,7 +225,7 @@ def _row(example: Example) -> Record:
         "at": example.at,
         "split": example.split,
         "fingerprint": example.fingerprint,
-        "teacher": example.teacher,
+        **_source(example),
         "system": request.system,
         "input": "\n".join(turn.text for turn in request.messages if turn.role not in ("system", "developer")),
         "output": example.answer.text,
@@ -212,9 +246,10 @@ def _parquet(records: Sequence[Record]) -> bytes:
             "Parquet needs the package 'pyarrow'; install understudies[embedded], or choose another --format"
         ) from error
     text, whole, yes = pyarrow.string(), pyarrow.int64(), pyarrow.bool_()
-    kinds = {"at": pyarrow.timestamp("us", tz="UTC"), "unbiased": yes, "calls": whole}
+    kinds = {"at": pyarrow.timestamp("us", tz="UTC"), "unbiased": yes, "calls": whole, "consent": yes}
     names = ("id", "at", "split", "fingerprint", "teacher", "system", "input", "output", "request", "answer")
-    schema = pyarrow.schema([(name, kinds.get(name, text)) for name in (*names, "unbiased", "calls", "episode")])
+    more = ("unbiased", "calls", "episode", "may_train", "terms", "consent", "tenant")
+    schema = pyarrow.schema([(name, kinds.get(name, text)) for name in (*names, *more)])
     written = io.BytesIO()
     parquet.write_table(pyarrow.Table.from_pylist(list(records), schema=schema), written, compression="zstd")
     return written.getvalue()

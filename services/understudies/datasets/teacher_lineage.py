@@ -6,7 +6,7 @@ unknown, and is said to be.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from fnmatch import fnmatchcase
@@ -134,8 +134,3 @@ def _read_day(value: object) -> date | None:
     except (ValueError, OverflowError, OSError):
         return None
     return None
-
-
-def describe_terms(models: Iterable[str]) -> dict[str, str]:
-    """Return the terms of each model in words, for a manifest."""
-    return {model: terms_of(model).sentence for model in sorted(set(models))}

@@ -34,7 +34,7 @@ from understudies.events import (
 from understudies.judges.answer_key import answer_class, answer_key
 from understudies.judges.answer_text import answer_text
 from understudies.judges.base import Judge, Judgement
-from understudies.judges.fallible import human_marks
+from understudies.judges.fallible import for_audits, human_marks
 from understudies.persistence.fields import AsArray
 from understudies.persistence.saved_state import IN_PLACE, Key, SavedState
 from understudies.runtime.errors import RetryLater
@@ -399,7 +399,8 @@ class Evaluation(SavedState):
         assert audit.response is not None
         assert call.response is not None
         pair = AnswerPair(audit.response.message, call.response.message)
-        [judgement] = await judge_pairs(judge, [pair], self._judge_wait_s)
+        asked = for_audits(judge) if phase == "audit" else judge
+        [judgement] = await judge_pairs(asked, [pair], self._judge_wait_s)
         if judgement is None:
             return None
         return Verdict(

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from understudies.events import Message
+from understudies.judges.backends import BACKENDS
 from understudies.judges.base import Judge, Judgement
 from understudies.judges.fallible import is_slow
-from understudies.judges.materials import JudgeUnavailableError
+from understudies.judges.materials import JudgeRefusedError, JudgeUnavailableError
+from understudies.judges.rubric import RubricJudge
 from understudies.runtime.throttle import Throttle
 
 _log = logging.getLogger(__name__)
@@ -48,6 +50,8 @@ async def judge_pairs(judge: Judge, pairs: Sequence[AnswerPair], wait_s: float) 
     late = {task for number, task in enumerate(tasks) if number not in begun}
     for task in late:
         task.cancel()
+    if late and isinstance(judge, RubricJudge):
+        BACKENDS.health.record_late(judge.short_name, len(late))
     if late and _log_throttle():
         _log.warning(
             "the judge %s gave no verdict on %d of %d calls within %g s", judge.name, len(late), len(tasks), wait_s
@@ -58,6 +62,9 @@ async def judge_pairs(judge: Judge, pairs: Sequence[AnswerPair], wait_s: float) 
 def _judge(judge: Judge, pair: AnswerPair) -> Judgement | None:
     try:
         return judge.judge(pair.teacher, pair.student)
+    except JudgeRefusedError:
+        # Its message is an error of the log already.
+        return None
     except JudgeUnavailableError as error:
         if _log_throttle():
             _log.warning("no verdict by the judge %s: %s", judge.name, error)

@@ -39,8 +39,8 @@ def _run_tests(spec: str, code: str) -> str | None:
     return run_tests(spec, code)
 
 
-def _ask_rubric(spec: str, teacher: str, student: str) -> RubricAnswer:
-    return _rubric_client()(spec, teacher, student)
+def _ask_rubric(spec: str, teacher: str, student: str, is_audit: bool) -> RubricAnswer:
+    return _rubric_client()(spec, teacher, student, is_audit)
 
 
 @cache

@@ -14,3 +14,10 @@ class JudgeSettings(BaseSettings):
     daily_budget_usd: Decimal = Field(
         default=Decimal(5), ge=0, description="most that a process spends a day (UTC) on asking models to judge"
     )
+    audit_share: Decimal = Field(
+        default=Decimal("0.25"),
+        ge=0,
+        le=1,
+        description="share of that budget which is kept for audits of students in service, whatever trials and "
+        "trainings would spend",
+    )

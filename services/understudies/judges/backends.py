@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from understudies.judges.judge_health import JudgeHealth
 from understudies.judges.materials import JudgeUnavailableError
 
 
@@ -15,12 +16,13 @@ from understudies.judges.materials import JudgeUnavailableError
 class RubricAnswer:
     """What a language model said of two answers, in both orders, and what it cost.
 
-    None for a reply that names neither verdict.
+    None for a reply that names neither verdict. One that `is_remembered` was not asked for again.
     """
 
     in_order: bool | None
     reversed: bool | None
     cost_usd: Decimal = field(default=Decimal(0))
+    is_remembered: bool = False
 
 
 @dataclass(slots=True)
@@ -31,8 +33,10 @@ class JudgeBackends:
     """Cosine of the vectors of two texts."""
     code_tests: Callable[[str, str], str | None] | None = None
     """Run the tests of a digest on code; return the first failure, None if all pass."""
-    rubric: Callable[[str, str, str], RubricAnswer] | None = None
-    """Ask the model of a digest whether two texts agree, in both orders."""
+    rubric: Callable[[str, str, str, bool], RubricAnswer] | None = None
+    """Ask the model of a digest whether two texts agree, in both orders; True for an audit of a student in service."""
+    health: JudgeHealth = field(default_factory=JudgeHealth)
+    """Which of the judges that ask a model give no verdict."""
 
 
 BACKENDS = JudgeBackends()
@@ -52,8 +56,11 @@ def run_code_tests(spec: str, code: str) -> str | None:
     return BACKENDS.code_tests(spec, code)
 
 
-def ask_rubric(spec: str, teacher: str, student: str) -> RubricAnswer:
-    """Ask the model of a digest whether two texts agree, in both orders; raises JudgeUnavailableError."""
+def ask_rubric(spec: str, teacher: str, student: str, *, is_audit: bool = False) -> RubricAnswer:
+    """Ask the model of a digest whether two texts agree, in both orders; raises JudgeUnavailableError.
+
+    An audit of a student in service may spend what is kept of the budget for audits.
+    """
     if BACKENDS.rubric is None:
         raise JudgeUnavailableError("this process asks no model to judge")
-    return BACKENDS.rubric(spec, teacher, student)
+    return BACKENDS.rubric(spec, teacher, student, is_audit)

@@ -6,9 +6,9 @@ from understudies.events import Message
 from understudies.judges.answer_key import answer_key
 from understudies.judges.base import Judge
 from understudies.judges.code import CodeJudge
+from understudies.judges.cost_sum import CostSum
 from understudies.judges.human_marks import HumanMarks
 from understudies.judges.json_value import JsonJudge
-from understudies.judges.judging_cost import JudgingCost
 from understudies.judges.materials import JudgeUnavailableError, read_material
 from understudies.judges.rubric import RubricJudge
 from understudies.judges.semantic import SemanticJudge
@@ -64,9 +64,14 @@ def marks_needed(p0: float, alpha: float) -> int:
     return low
 
 
-def counting_cost(judge: Judge, spending: JudgingCost) -> Judge:
+def counting_cost(judge: Judge, spending: CostSum) -> Judge:
     """Return the judge, adding what it costs to `spending`; one that asks no model costs nothing."""
     return replace(judge, spending=spending) if isinstance(judge, RubricJudge) else judge
+
+
+def for_audits(judge: Judge) -> Judge:
+    """Return the judge for audits of a student in service, which may spend what is kept of its budget for them."""
+    return replace(judge, is_audit=True) if isinstance(judge, RubricJudge) else judge
 
 
 def judge_materials(judge: Judge) -> tuple[str, ...]:

@@ -15,6 +15,21 @@ _texts: dict[str, str] = {}
 class JudgeUnavailableError(Exception):
     """What a judge needs is missing or failed: there is no verdict, neither an agreement nor a disagreement."""
 
+    cause = "unavailable"
+    """Why, as metrics count it."""
+
+
+class JudgeRefusedError(JudgeUnavailableError):
+    """An endpoint refuses to judge, which no waiting mends; the message names the remedy."""
+
+    cause = "refused"
+
+
+class JudgeBudgetSpentError(JudgeUnavailableError):
+    """What may be spent today on judging is spent."""
+
+    cause = "budget"
+
 
 def material_digest(text: str) -> str:
     """Return the digest by which a text is named."""

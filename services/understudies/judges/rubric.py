@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from understudies.events import Message
-from understudies.judges.backends import ask_rubric
+from understudies.judges.backends import BACKENDS, RubricAnswer, ask_rubric
 from understudies.judges.base import AGREEMENT, Judgement, abbreviate, format_judge_name
+from understudies.judges.cost_sum import CostSum
 from understudies.judges.exact import compare_texts, tool_use_mismatch
 from understudies.judges.human_marks import NO_MARKS, HumanMarks
-from understudies.judges.judging_cost import JudgingCost
 from understudies.judges.materials import JudgeUnavailableError, read_material
 
 MAX_CHARACTERS: Final = 20_000
@@ -30,12 +30,19 @@ class RubricJudge:
     spec: str
     """The digest of that table: marks hold for one model and one rubric."""
     marks: HumanMarks = NO_MARKS
-    spending: JudgingCost | None = field(default=None, compare=False, repr=False)
+    spending: CostSum | None = field(default=None, compare=False, repr=False)
     """Takes the cost of each judgement, where someone counts it beside the verdicts."""
+    is_audit: bool = field(default=False, compare=False, repr=False)
+    """Whether it judges audits of a student in service, for which a part of the budget is kept."""
 
     @property
     def name(self) -> str:
         return format_judge_name("llm", {"": (self.table,), "spec": (self.spec,), **self.marks.options})
+
+    @property
+    def short_name(self) -> str:
+        """The name as the rules have it."""
+        return f"llm[{self.table}]"
 
     @property
     def description(self) -> str:
@@ -59,7 +66,7 @@ class RubricJudge:
             return Judgement(0.0, False, "one of the two is empty")
         if max(len(teacher.text), len(student.text)) > MAX_CHARACTERS:
             return Judgement(0.0, False, f"they differ, and one has more than {MAX_CHARACTERS} characters")
-        answer = ask_rubric(self.spec, teacher.text, student.text)
+        answer = self._ask(teacher.text, student.text)
         if self.spending is not None:
             self.spending.add(answer.cost_usd)
         if answer.in_order and answer.reversed:
@@ -71,6 +78,16 @@ class RubricJudge:
             f"teacher {abbreviate(teacher.text)}, student {abbreviate(student.text)}",
             answer.cost_usd,
         )
+
+    def _ask(self, teacher: str, student: str) -> RubricAnswer:
+        try:
+            answer = ask_rubric(self.spec, teacher, student, is_audit=self.is_audit)
+        except JudgeUnavailableError as error:
+            BACKENDS.health.record_failure(self.short_name, error)
+            raise
+        if not answer.is_remembered:
+            BACKENDS.health.record_verdict(self.short_name)
+        return answer
 
 
 def _word(agreed: bool | None) -> str:

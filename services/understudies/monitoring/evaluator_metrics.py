@@ -7,6 +7,7 @@ from prometheus_client.registry import Collector
 
 from understudies.evaluator.evaluation import Evaluation
 from understudies.evaluator.trial import Trial
+from understudies.judges.backends import BACKENDS
 from understudies.monitoring import names
 from understudies.monitoring.families import Families
 from understudies.status.trial_progress import measure_gate_agreement, measure_progress
@@ -23,6 +24,8 @@ class EvaluatorCollector(Collector):
         found = Families(names.EVALUATOR_METRICS)
         for trial in self._evaluation.trials.values():
             _add_trial(found, trial)
+        for (judge, cause), count in sorted(BACKENDS.health.missing.items()):
+            found.add(names.JUDGE_MISSING, count, judge, cause)
         yield from found
 
 

@@ -87,6 +87,13 @@ CONFIDENT_SHARE: Final = _student(
 CONFIDENT_EXPECTED: Final = _student(
     "confident_share_expected", "gauge", "share", "That share as it was proven; a fall from it needs attention."
 )
+JUDGE_MISSING: Final = MetricName(
+    "understudies_judge_missing_verdicts",
+    "counter",
+    "verdicts",
+    ("judge", "cause"),
+    "Comparisons on which a model that judges gave no verdict: refused, budget, unavailable or late.",
+)
 
 # Of every service
 LAG: Final = MetricName(
@@ -104,6 +111,6 @@ BUDGET_METRICS: Final = (
 )
 EVALUATOR_METRICS: Final = (
     *(REQUIRED, GATE_AGREEMENT, GATE_BOUND, EVIDENCE, EVIDENCE_NEEDED, NEXT_LOOK, DRIFT_EVIDENCE, DRIFT_THRESHOLD),
-    *(CONFIDENT_SHARE, CONFIDENT_EXPECTED),
+    *(CONFIDENT_SHARE, CONFIDENT_EXPECTED, JUDGE_MISSING),
 )
 SERVICE_METRICS: Final = (LAG, READY)

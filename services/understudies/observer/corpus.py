@@ -11,6 +11,7 @@ from pydantic import JsonValue, ValidationError
 
 from understudies.datasets.consent import CONSENT_TAG, GIVEN, REFUSED
 from understudies.datasets.dataset import Example
+from understudies.datasets.teacher_lineage import terms_of
 from understudies.economics.profile import TaskProfile
 from understudies.events import BIASED, Message, Request, Response, split_of, template_of
 from understudies.observer.splits import DatedExample, assign_splits
@@ -139,6 +140,7 @@ def _to_example(row: Mapping[str, Any]) -> Example:
         episode=row["last_episode"],
         tenant=row["last_tenant"] if row["last_tenant"] != _NO_TENANT else None,
         consent=False if row["has_refused"] else True if row["has_consented"] else None,
+        terms=terms_of(row["teacher"]),
         calls=row["calls"],
         repeats=_earlier_answers(row["answers"], row["answer"]),
     )

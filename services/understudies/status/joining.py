@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from understudies.status.judge_failures import find_judge_failure
 from understudies.status.parts import (
     BudgetPart,
     EvaluatorPart,
@@ -24,12 +25,20 @@ def join_parts(parts: Sequence[StatusPart], source: str, now: datetime) -> Overv
     training = {
         name: how_far for part in parts if isinstance(part, TrainerPart) for name, how_far in part.training.items()
     }
+    judges = {
+        name: why
+        for part in parts
+        if isinstance(part, EvaluatorPart | TrainerPart)
+        for name, why in part.judge_failures.items()
+    }
     joined = []
     for name in sorted(standings):
         standing = standings[name]
         standing = _with_trial(standing, trials.get(standing.student or ""))
         standing = _with_training(standing, training.get(standing.student or ""))
         standing = _with_failure(standing, failures.get(standing.student or ""))
+        if (why := find_judge_failure(standing.judge, judges)) is not None:
+            standing = standing.model_copy(update={"judge_failure": why})
         for part in parts:
             if isinstance(part, ObserverPart):
                 standing = _with_stored(standing, part)

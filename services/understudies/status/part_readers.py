@@ -7,6 +7,7 @@ from understudies.budget.app import BudgetApp
 from understudies.budget.settings import BudgetSettings
 from understudies.evaluator.evaluation import Evaluation
 from understudies.evaluator.trial import Trial
+from understudies.judges.backends import BACKENDS
 from understudies.observer.totals import refresh_totals
 from understudies.runtime.rules.rules import TaskRulesLookup
 from understudies.runtime.store import Store
@@ -45,7 +46,11 @@ async def read_budget_part(reader: StatusReader, now: datetime) -> BudgetPart:
 
 def read_evaluator_part(evaluation: Evaluation, now: datetime) -> EvaluatorPart:
     """Return what an evaluator knows."""
-    return EvaluatorPart(at=now, trials={name: _standing(trial) for name, trial in evaluation.trials.items()})
+    return EvaluatorPart(
+        at=now,
+        trials={name: _standing(trial) for name, trial in evaluation.trials.items()},
+        judge_failures=BACKENDS.health.failures,
+    )
 
 
 def _standing(trial: Trial) -> TrialStanding:

@@ -44,6 +44,7 @@ class EvaluatorPart(_Part):
 
     service: Literal["evaluator"] = "evaluator"
     trials: dict[str, TrialStanding]
+    judge_failures: dict[str, str] = Field(default={}, description="why judges give no verdict now, by llm[NAME]")
 
 
 class ObserverPart(_Part):
@@ -68,6 +69,7 @@ class TrainerPart(_Part):
 
     service: Literal["trainer"] = "trainer"
     training: dict[str, str] = {}
+    judge_failures: dict[str, str] = Field(default={}, description="why judges give no verdict now, by llm[NAME]")
 
 
 StatusPart = Annotated[

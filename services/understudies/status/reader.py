@@ -15,11 +15,13 @@ from understudies.budget.task_state import TaskState
 from understudies.datasets.object_store import ObjectStore
 from understudies.evaluator.gate_decisions import decision_evidence
 from understudies.evaluator.trial import Trial
+from understudies.judges.backends import BACKENDS
 from understudies.observer.totals import refresh_totals
 from understudies.runtime.rules.rules import TaskRulesLookup
 from understudies.runtime.store import Store
 from understudies.stats.bounds import anytime_lower_bound
 from understudies.status.decision_check import awaits_approval, decisions_in_force
+from understudies.status.judge_failures import find_judge_failure
 from understudies.status.price_sources import PriceSources
 from understudies.status.queries import (
     fetch_calls_since,
@@ -191,6 +193,8 @@ class StatusReader:
             student=student.name if student else None,
             stage=student.promotion.stage if student else None,
             not_loaded=failures.get(serving.name) if serving else None,
+            judge=self.rules.for_task(task).judge,
+            judge_failure=find_judge_failure(self.rules.for_task(task).judge, BACKENDS.health.failures),
             agreement=_measure_agreement(student, trial) if student else None,
             promised=trial.promised if trial else self.rules.for_task(task).min_agreement,
             trial=measure_progress(trial) if trial and not trial.is_serving else None,

@@ -95,6 +95,8 @@ class TaskStanding(_Frozen):
     student: str | None = Field(default=None, description="the student in service, else on trial, else the last one")
     stage: str | None = Field(default=None, description="its latest stage")
     not_loaded: str | None = Field(default=None, description="why the student in force cannot be loaded")
+    judge: str | None = Field(default=None, description="the judge of its rules; None: chosen by the form of answers")
+    judge_failure: str | None = Field(default=None, description="why that judge gives no verdict now")
     agreement: MeasuredAgreement | None = None
     promised: float = Field(description="the agreement to be proven")
     trial: TrialProgress | None = None

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from understudies.datasets.dataset import Dataset
 from understudies.events import usd
+from understudies.trainer.costs import counting_lost
 from understudies.trainer.selection import Selection, StudentCandidate
 from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.trainers import TrainingData
@@ -68,7 +69,9 @@ def select_by_ablation(
         return data, select(data), None
     real = tuple(example for example in data.dataset.examples if not example.synthetic)
     plain = replace(data, dataset=Dataset(data.dataset.task, real))
-    with_them, without = select(data), select(plain)
+    with_them = select(data)
+    with counting_lost(data.unreported, lambda: with_them.cost_usd):
+        without = select(plain)
     share = partial(_share, settings=settings)
     ablation = SyntheticAblation(count, share(with_them), share(without))
     cost = usd(with_them.cost_usd + without.cost_usd)

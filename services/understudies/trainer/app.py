@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -15,12 +16,10 @@ from understudies.datasets.dataset import Dataset, read_dataset
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
 from understudies.datasets.system_template import SystemTemplate
-from understudies.datasets.teacher_lineage import describe_terms
 from understudies.events import CANONICAL_FORM, PROMOTIONS, Event, NewId, Promotion, usd, usd_text
 from understudies.judge_backends.install import install_judge_backends
 from understudies.judges.choice import choose_judge
 from understudies.judges.fallible import counting_cost, demanded_agreement
-from understudies.judges.judging_cost import JudgingCost
 from understudies.judges.registry import parse_judge
 from understudies.persistence.fields import AsArray, OrderedNames
 from understudies.persistence.saved_state import IN_PLACE, Key, SavedState
@@ -36,6 +35,7 @@ from understudies.runtime.throttle import Throttle
 from understudies.students.artifact import Manifest, write_artifact
 from understudies.students.head_inputs import HeadInputs
 from understudies.trainer.ablation import limit_synthetic, select_by_ablation
+from understudies.trainer.costs import PutOffCosts, TryCosts
 from understudies.trainer.dreamer.dreamer import Dreamer
 from understudies.trainer.journal import StoredJournal
 from understudies.trainer.lease import TrainingLease
@@ -65,6 +65,8 @@ class TrainerApp(SavedState):
     """The students with an outcome."""
     _pending: Annotated[dict[str, Promotion], Key("due", default=dict), AsArray(("student",))]
     """Those still to be trained."""
+    _put_off: Annotated[dict[str, PutOffCosts], Key("put_off", default=dict), AsArray(("student",))]
+    """What the tries of trainings have cost that were put off."""
     _outbox: Annotated[Outbox, Key("outbox", default=lambda: None), IN_PLACE]
     _dreamer: Annotated[Dreamer, Key("dreamer", default=lambda: None), IN_PLACE]
 
@@ -93,7 +95,8 @@ class TrainerApp(SavedState):
         self._pending = {}
         self._finished: dict[str, FinishedTraining] = {}
         self._not_before: dict[str, datetime] = {}
-        self._judging: dict[str, JudgingCost] = {}
+        self._put_off = {}
+        self._tries: dict[str, TryCosts] = {}
         self.progress: dict[str, str] = {}
         """How far the trainings have come that take long, by student."""
         self._outbox = Outbox(bus)
@@ -128,6 +131,7 @@ class TrainerApp(SavedState):
                 try:
                     self._outbox.add([await self._outcome(promotion)])
                 except RetryLater as error:
+                    self._keep_costs(student)
                     if isinstance(error, NoVerdicts):
                         self._not_before[student] = self._clock.now() + _WITHOUT_VERDICTS
                     self._log_deferral(error)
@@ -136,10 +140,18 @@ class TrainerApp(SavedState):
             del self._pending[student]
             self._finished.pop(student, None)
             self._not_before.pop(student, None)
-            self._judging.pop(student, None)
+            self._tries.pop(student, None)
+            self._put_off.pop(student, None)
             await self._outbox.flush()
         # Kept until it is published, so that an unavailable broker does not cost a second training.
         await self._outbox.flush()
+
+    def _keep_costs(self, student: str) -> None:
+        """Keep what a try has cost that was put off, across restarts too."""
+        if (tried := self._tries.get(student)) is not None:
+            finished = self._finished.get(student)
+            costs = self._put_off.setdefault(student, PutOffCosts(student))
+            costs.put_off(tried, finished.selection.cost_usd if finished else Decimal(0))
 
     def _log_deferral(self, error: RetryLater) -> None:
         if self._log_throttle():
@@ -169,15 +181,21 @@ class TrainerApp(SavedState):
             raise
         except Exception as error:  # noqa: BLE001 - one student must not stop the trainer again and again
             _log.warning("%s cannot be trained", promotion.student, exc_info=True)
-            judging = self._judging.get(promotion.student)
+            cost = self._cost_so_far(promotion.student)
             return self._promotion(
                 promotion,
                 "rejected",
                 reason=f"cannot be trained: {error_text(error)}",
-                evidence={"cost_usd": usd_text(judging.total_usd)} if judging and judging.total_usd else {},
+                evidence={"cost_usd": usd_text(cost)} if cost else {},
             )
         finally:
             self.progress.pop(promotion.student, None)
+
+    def _cost_so_far(self, student: str) -> Decimal:
+        """Return what a training has cost that comes to no outcome."""
+        tried, finished = self._tries.get(student), self._finished.get(student)
+        tried_usd = tried.total_usd if tried else Decimal(0)
+        return usd(tried_usd + (finished.selection.cost_usd if finished else Decimal(0)))
 
     def _train(self, promotion: Promotion) -> FinishedTraining:
         if promotion.dataset is None:
@@ -224,17 +242,20 @@ class TrainerApp(SavedState):
         price = promotion.evidence.get("teacher_cost_usd")
         teacher_cost = usd(str(price)) if price is not None else None
         note = partial(self.progress.__setitem__, promotion.student)
-        judging = self._judging.setdefault(promotion.student, JudgingCost())
+        tried = self._put_off.get(promotion.student, PutOffCosts(promotion.student)).begin_try()
+        self._tries[promotion.student] = tried
         data = TrainingData(
             dataset,
-            counting_cost(judge, judging),
+            counting_cost(judge, tried.judging),
             int.from_bytes(seed[:4], "big"),
             system,
             teacher_cost,
             student=promotion.student,
             at=self._clock.now(),
             journal=StoredJournal(self._object_store, f"{promotion.student} {promotion.dataset}"),
-            judging=judging,
+            counted=tried.counted,
+            judging=tried.judging,
+            unreported=tried.unreported,
             report=note,
         )
         # What a judge's error takes from the promise, the student has to agree more often.
@@ -277,7 +298,7 @@ class TrainerApp(SavedState):
             licence=best.outcome.licence,
             consent=self._settings.consent,
             consents=count_consents(dataset.examples),
-            terms=describe_terms(dataset.teachers),
+            terms=dataset.terms,
             canonical_form=CANONICAL_FORM,
         )
         return write_artifact(self._object_store, {**best.outcome.files, **head.to_files()}, manifest)

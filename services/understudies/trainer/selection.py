@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from itertools import groupby
 from typing import Final
 
@@ -14,6 +15,7 @@ from understudies.economics.roi import saving_per_call
 from understudies.events import usd, usd_text
 from understudies.runtime.errors import SERVICE_ERRORS
 from understudies.students.base import StudentError
+from understudies.trainer.costs import counting_lost
 from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.trainers import (
     NotApplicable,
@@ -124,7 +126,8 @@ def select_student(
 ) -> Selection:
     """Train candidates in order of cost until one is expected to serve enough.
 
-    One that is charged per answer does not keep those from being tried that are free.
+    One that is charged per answer does not keep those from being tried that are free. Where the training is put off,
+    the cost of the candidates so far is added to what no outcome reports.
     """
     candidates: list[StudentCandidate] = []
     cost = usd(0)
@@ -137,7 +140,8 @@ def select_student(
             continue
         of_kind: list[StudentCandidate] = []
         for trainer in variants:
-            outcome = _train(trainer, data, settings)
+            with counting_lost(data.unreported, partial(usd, cost)):
+                outcome = _train(trainer, data, settings)
             validation = Validation(outcome.validation_calls if isinstance(outcome, TrainedStudent) else (), p0)
             of_kind.append(StudentCandidate(kind, outcome, validation, trainer.variant))
             cost += usd(outcome.charged_usd)

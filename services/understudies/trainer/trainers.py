@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from understudies.datasets.dataset import Dataset, Example
 from understudies.datasets.system_template import NO_CONTEXT, SystemTemplate
 from understudies.judges.base import Judge
-from understudies.judges.judging_cost import JudgingCost
+from understudies.judges.cost_sum import CostSum
 from understudies.students.base import Student
 from understudies.students.endpoint.settings import EndpointSettings
 from understudies.students.exact_match import ExactMatchStudent
@@ -70,8 +70,10 @@ class TrainingData:
     """What the training must not do twice."""
     counted: set[str] = field(default_factory=set)
     """What is counted as cost already: a training may be repeated with other examples, and find it in the journal."""
-    judging: JudgingCost = field(default_factory=JudgingCost)
+    judging: CostSum = field(default_factory=CostSum)
     """What the judge has cost so far, in other processes too."""
+    unreported: CostSum = field(default_factory=CostSum)
+    """What others charged for work that came to no outcome, as an error ended it."""
     report: Callable[[str], None] = lambda progress: None
     """Takes the progress of a long training, for the status; called from the thread that trains."""
 
@@ -139,7 +141,7 @@ def train_decision(data: TrainingData, settings: TrainerSettings) -> TrainedStud
         replace(call, agreed=False)
         if example.split == "train" and canonical_answer(example.answer, data.judge) in fragile
         else call
-        for example, call in zip(held_out, judge_student(student, held_out, data.judge), strict=True)
+        for example, call in zip(held_out, judge_student(student, held_out, data.judge, data.unreported), strict=True)
     ]
     result = calibrate(judged)
     student = student.with_calibration(result.calibration)
@@ -275,7 +277,8 @@ def train_few_shot(data: TrainingData, settings: TrainerSettings) -> TrainedStud
         system=data.system,
     )
     validation = held_out_examples(data.dataset.in_split("validation"))
-    judged = judge_student(student, evenly_spread(validation, settings.few_shot_validation), data.judge)
+    asked = evenly_spread(validation, settings.few_shot_validation)
+    judged = judge_student(student, asked, data.judge, data.unreported)
     result = calibrate(judged)
     student = student.with_calibration(result.calibration)
     return TrainedStudent(

@@ -5,7 +5,6 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
-from understudies.datasets.teacher_lineage import describe_terms
 from understudies.events import usd, usd_text
 from understudies.trainer.ablation import SyntheticAblation
 from understudies.trainer.selection import Selection, StudentCandidate
@@ -23,8 +22,8 @@ class FinishedTraining:
 
     @property
     def cost_usd(self) -> Decimal:
-        """What the training has cost in US dollars, that of a model that judged included."""
-        return usd(self.selection.cost_usd + self.data.judging.total_usd)
+        """What the training has cost in US dollars, with a model that judged and tries that were put off."""
+        return usd(self.selection.cost_usd + self.data.judging.total_usd + self.data.unreported.total_usd)
 
 
 def training_evidence(training: FinishedTraining, best: StudentCandidate | None) -> dict[str, JsonValue]:
@@ -40,7 +39,7 @@ def training_evidence(training: FinishedTraining, best: StudentCandidate | None)
     }
     if data.judging.total_usd:
         evidence["judging_usd"] = usd_text(data.judging.total_usd)
-    evidence["terms"] = {**describe_terms(data.dataset.teachers)}
+    evidence["terms"] = {**data.dataset.terms}
     if data.system.has_context:
         evidence["context"] = data.system.summary()
     if training.ablation is not None:

@@ -13,12 +13,14 @@ from pydantic import JsonValue
 from understudies.datasets.dataset import Example
 from understudies.events import Message, Request
 from understudies.judges.base import Judge
+from understudies.judges.cost_sum import CostSum
 from understudies.judges.fallible import is_slow
 from understudies.judges.materials import JudgeUnavailableError
 from understudies.runtime.errors import RetryLater
 from understudies.stats.bounds import clopper_pearson_upper
 from understudies.stats.coverage import coverage_thresholds, ideal_coverage
 from understudies.students.base import Answer, Student, StudentError, close_student, student_cost
+from understudies.trainer.costs import counting_lost
 
 _COVERAGE_STEPS = tuple(tenth / 10 for tenth in range(1, 11))
 _BATCH_SIZE = 32
@@ -114,21 +116,24 @@ class Validation:
         }
 
 
-def judge_student(student: Student, examples: Sequence[Example], judge: Judge) -> tuple[ValidationCall, ...]:
+def judge_student(
+    student: Student, examples: Sequence[Example], judge: Judge, unreported: CostSum | None = None
+) -> tuple[ValidationCall, ...]:
     """Ask the student about each example; no answer counts as a disagreement with confidence 0.
 
     A few answers without a verdict count as disagreements. Call it in a thread without an event loop. Raises
     StudentError if the student answers none of the first requests, and NoVerdicts if the judge fails on more than a
-    few answers.
+    few answers: what these were charged is then added to `unreported`.
     """
     answers = asyncio.run(_ask_and_close(student, [example.request for example in examples]))
     pairs = [(example.answer, answer.message) for example, answer in zip(examples, answers, strict=True) if answer]
-    verdicts = iter(judge_answers(judge, pairs))
+    costs = [None if answer is None else student_cost(student, answer.usage) for answer in answers]
+    paid = sum((cost for cost in costs if cost is not None), Decimal(0))
+    with counting_lost(unreported or CostSum(), lambda: paid):
+        verdicts = iter(judge_answers(judge, pairs))
     return tuple(
-        ValidationCall(0.0, False)
-        if answer is None
-        else ValidationCall(answer.confidence, next(verdicts), student_cost(student, answer.usage))
-        for answer in answers
+        ValidationCall(0.0, False) if answer is None else ValidationCall(answer.confidence, next(verdicts), cost)
+        for answer, cost in zip(answers, costs, strict=True)
     )
 
 

@@ -1,5 +1,6 @@
 """`understudies export` leaves out what may not train."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,10 @@ def test_refused_examples_are_left_out_and_on_request_those_without_consent(
 
     monkeypatch.setattr(module, "_read", read)
     module.export(TASK, "openai", tmp_path, evidence=True, require_consent=required, data=tmp_path)
-    written = sum(len(path.read_text().splitlines()) for path in tmp_path.glob("*.jsonl"))
+    files = [path for path in tmp_path.glob("*.jsonl") if ".lineage" not in path.name]
+    written = sum(len(path.read_text().splitlines()) for path in files)
+    lineage = [json.loads(line) for path in tmp_path.glob("*.lineage.jsonl") for line in path.read_text().splitlines()]
+    assert len(lineage) == written
+    assert {one["consent"] for one in lineage} == allowed
     assert written == sum(one.consent in allowed for one in examples())
     assert f"left out {90 - written}: they may not train" in capsys.readouterr().out

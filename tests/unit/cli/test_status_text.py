@@ -22,6 +22,7 @@ def test_every_figure_of_a_task_is_in_its_row() -> None:
         assert figure in text
     assert "waits for the next share, 50%" in text
     assert "cannot be loaded: triage@1: cannot read 'x'" in text
+    assert "no verdicts: the endpoint 'checker' refuses the key" in text
     assert "the price of its teacher is assumed, as no price of our-own is known" in text
     assert "last 2026-01-05 12:30 UTC promoted triage@1: canary: agrees [at least] 95%" in text.replace("\n  ", " ")
     assert "saved to date $123.46" in text

@@ -60,6 +60,7 @@ def test_every_figure_of_a_task_is_shown() -> None:
         "3 tasks: 1 kept with the teacher, 1 serving, 1 trial",
         "Waits for the next share, 50%: 3 of the 10 audits needed",
         "triage@1 cannot be loaded: cannot read 'x'",
+        "Its judge gives no verdict: the endpoint 'checker' refuses the key",
         "The price of its teacher is assumed, as no price of our-own is known.",
         "97.0% ≥ 91.0%, 95% promised; 100 audits of what it served",
         "+1,234% break-even after 1,234 calls",

@@ -1,7 +1,7 @@
 import io
 import json
 import sys
-from datetime import UTC
+from datetime import UTC, date
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from tests.support.datasets import dataset, example, intents
 from understudies.datasets.dataset import Example
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.export import EXPORT_FORMATS, ExportFormat, export_examples, extension, to_record
+from understudies.datasets.teacher_lineage import UNKNOWN_TERMS, TeacherTerms, terms_of
 from understudies.events import FunctionCall, Message, Request, ToolCall
 
 TOOL: dict[str, Any] = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}
@@ -179,6 +180,36 @@ def test_parquet_holds_everything_with_types() -> None:
     assert [Message.model_validate_json(row["answer"]) for row in rows] == [one.answer for one in examples]
     assert {row["split"] for row in rows} <= {"train", "validation", "evidence"}
     assert extension("parquet") == "parquet"
+
+
+OLD_TERMS = TeacherTerms("yes", "Acme", "an older document", date(2024, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"teacher": "gpt-5-mini"}, ("no competing model", terms_of("gpt-5-mini").sentence, None, None)),
+        (
+            {"teacher": "gpt-5-mini", "terms": OLD_TERMS, "consent": True, "tenant": "acme"},
+            ("yes", "yes (Acme, an older document, as of 2024-01-02)", True, "acme"),
+        ),
+        ({"teacher": "own"}, ("unknown", UNKNOWN_TERMS.sentence, None, None)),
+    ],
+)
+def test_each_example_says_what_let_it_train(changes: dict[str, Any], said: tuple[Any, ...]) -> None:
+    from pyarrow import parquet
+
+    one = TEXT.model_copy(update=changes)
+    other = CONVERSATION.model_copy(update={"id": "other"})
+    found = export_examples([with_tools(), other, one], "bedrock")
+    lines = [json.loads(line) for line in found.lineage.splitlines()]
+    assert [line["id"] for line in lines] == ["other", one.id], "those of the file, in its order"
+    assert len(found.content.splitlines()) == 2
+    [row] = parquet.read_table(io.BytesIO(export_examples([one], "parquet").content)).to_pylist()
+    for told in (lines[-1], row):
+        assert tuple(told[name] for name in ("may_train", "terms", "consent", "tenant")) == said
+        assert told["teacher"] == one.teacher
+    assert lines[-1]["fingerprint"] == one.fingerprint
 
 
 def test_an_empty_split_is_a_file_without_examples() -> None:

@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from understudies.datasets.teacher_lineage import describe_terms, read_model_list, retirement_of, terms_of
+from understudies.datasets.teacher_lineage import read_model_list, retirement_of, terms_of
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from understudies.datasets.teacher_lineage import describe_terms, read_model_lis
 )
 def test_terms_go_by_the_models_name_and_what_is_unknown_is_said_to_be(model: str, may_train: str) -> None:
     assert terms_of(model).may_train == may_train
-    [sentence] = describe_terms([model, model]).values()
+    sentence = terms_of(model).sentence
     assert sentence.startswith(may_train)
     assert ("as of 20" in sentence) is (may_train != "unknown")
 

@@ -9,6 +9,7 @@ from tests.support.observer_harness import ObserverHarness, run_observer
 from tests.support.sample_events import START, make_invocation, make_promotion
 
 from understudies.datasets.dataset import Example
+from understudies.datasets.teacher_lineage import terms_of
 from understudies.events import Invocation, Message, Response, Route, encode, fingerprint, request_of, split_of
 from understudies.events.invocation import Reason
 
@@ -294,3 +295,14 @@ async def test_an_example_has_consent_if_all_its_calls_have_it_and_none_if_one_i
     await scene.publish_and_wait(*calls, make_promotion())
     [example] = scene.read_last_dataset().examples
     assert example.consent is consent
+
+
+async def test_an_example_says_whether_its_teachers_answers_may_train(scene: ObserverHarness) -> None:
+    teachers = ("gpt-5-mini", "deepseek-r1", "own-model")
+    calls = [make_invocation(f"asked of {name}", model=name) for name in teachers]
+    await scene.publish_and_wait(*calls, make_promotion())
+    found = scene.read_last_dataset()
+    assert {example.teacher: example.terms for example in found.examples} == {name: terms_of(name) for name in teachers}
+    assert found.terms == {name: terms_of(name).sentence for name in teachers}
+    old = found.examples[0].model_copy(update={"terms": None})
+    assert old.known_terms == terms_of(old.teacher), "of a dataset that was written before terms were kept"

@@ -12,6 +12,9 @@ from tests.support.trials import TRAINED, EvaluatorHarness, ScriptedStudent, tra
 
 from understudies.budget.settings import BudgetSettings
 from understudies.datasets.object_store import ObjectStore
+from understudies.judges.backends import BACKENDS
+from understudies.judges.judge_health import JudgeHealth
+from understudies.judges.materials import JudgeRefusedError
 from understudies.runtime.errors import ConfigurationError
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.rules.source import RulesSource
@@ -57,18 +60,25 @@ async def parts_of(reader: StatusReader, now: datetime) -> list[StatusPart]:
 
 
 @pytest.mark.parametrize("has_files", [True, False])
-async def test_a_student_in_force_stands_as_in_one_process(tmp_path: Path, has_files: bool) -> None:
+async def test_a_student_in_force_stands_as_in_one_process(
+    tmp_path: Path, has_files: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BACKENDS, "health", JudgeHealth())
+    BACKENDS.health.record_failure("llm[tone]", JudgeRefusedError("the endpoint refuses the key"))
+    tone = {"kind": "llm", "endpoint": "checker", "model": "judge-1", "rubric": "The same tone."}
+    rules = Rules.model_validate({"judges": {"tone": tone}, "defaults": {"judge": "llm[tone]"}})
     await write_promoted_student(tmp_path)
     if not has_files:
         (tmp_path / "artifacts" / "artifacts").rename(tmp_path / "elsewhere")
     now = datetime.now(UTC)
-    async with open_saved_status(tmp_path, RulesSource(Rules())) as reader:
+    async with open_saved_status(tmp_path, RulesSource(rules)) as reader:
         whole = await reader.overview(now)
         joined = join_parts(parts := await parts_of(reader, now), whole.source, now)
         story = await reader.story(TASK, now)
     assert joined == whole
     (standing,) = joined.tasks
     assert (standing.student, standing.phase, bool(standing.not_loaded)) == (STUDENT, "serving", not has_files)
+    assert standing.judge_failure == "the endpoint refuses the key"
     assert story is not None
     assert join_story(parts) == story.events
 
@@ -97,6 +107,19 @@ def test_how_far_a_training_has_come_comes_from_the_trainer() -> None:
     assert joined.waits_for == f"its training ({TASK}@1): lora, step 40 of 200"
     trained = standing.model_copy(update={"stage": "trained"})
     assert join_parts([BudgetPart(at=NOW, tasks=(trained,)), part], "", NOW).tasks == (trained,)
+
+
+@pytest.mark.parametrize("judge", ["llm[tone]", "llm[tone;spec:0a1b;false:1;of:240]"])
+def test_why_a_judge_gives_no_verdict_comes_from_whoever_asked_it(judge: str) -> None:
+    failures = {"llm[tone]": "the endpoint refuses the key"}
+    standing = TaskStanding(task=TASK, phase="recording", waits_for="?", promised=0.95, judge=judge)
+    other = standing.model_copy(update={"task": "other", "judge": "label"})
+    for part in (
+        EvaluatorPart(at=NOW, trials={}, judge_failures=failures),
+        TrainerPart(at=NOW, judge_failures=failures),
+    ):
+        joined = join_parts([BudgetPart(at=NOW, tasks=(standing, other)), over_the_wire(part)], "", NOW)
+        assert [task.judge_failure for task in joined.tasks] == [None, "the endpoint refuses the key"]
 
 
 def test_a_proven_student_that_waits_for_approval_still_does(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ def _render_notes(standing: TaskStanding) -> Iterator[str]:
         yield f'<p class="caution">{escape(str(decision))}</p>'
     if standing.not_loaded:
         yield f'<p class="alert">{escape(f"{standing.student} cannot be loaded: {standing.not_loaded}")}</p>'
+    if standing.judge_failure:
+        yield f'<p class="alert">{escape(f"Its judge gives no verdict: {standing.judge_failure}")}</p>'
     price = standing.teacher_price
     if price is not None and price.source.startswith("assumed"):
         yield f'<p class="caution">{escape(f"The price of its teacher is {price.source}.")}</p>'

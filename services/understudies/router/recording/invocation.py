@@ -90,6 +90,10 @@ class InvocationBuilder:
         """Return the builder for the audit of this call."""
         return self._for_repeat(self.call, "audit")
 
+    def with_successor(self, model: str) -> "InvocationBuilder":
+        """Return the builder of this call whose repeats ask another model of the same teacher."""
+        return self._for_repeat(replace(self.call, successor=model), self.origin)
+
     def for_successor(self, model: str) -> "InvocationBuilder":
         """Return the builder for asking another model of the same teacher about this call."""
         return self._for_repeat(replace(self.call, successor=model), "succession")

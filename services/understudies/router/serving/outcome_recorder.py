@@ -86,7 +86,8 @@ class OutcomeRecorder:
         if audited or spot_check:
             # A spot check is no sample of the calls: one wrong answer that is rare says little about the next ones.
             compare = partial(self._compare_audit, route, message) if audited else None
-            audit = partial(self._audits.enqueue, builder, Decision("audit", route), probability, compare)
+            audited_by = builder if self._succession is None else self._succession.for_audit(builder)
+            audit = partial(self._audits.enqueue, audited_by, Decision("audit", route), probability, compare)
         by = ServingInfo("student", decision, attempt.confidence, upstream_ms=attempt.latency_ms)
         return CallResult(note, decision.reason, 200, by, audit, response, route.student, answer.usage)
 

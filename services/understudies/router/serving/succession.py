@@ -1,4 +1,4 @@
-"""Ask the successor of a teacher that is to be retired about a sample of the calls, before the day."""
+"""Ask the successor of a teacher about a sample of the calls before its retirement, and in audits after it."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -8,6 +8,7 @@ from understudies.datasets.teacher_lineage import retirement_of
 from understudies.dialects.capabilities import student_can_answer
 from understudies.events import Reason, position
 from understudies.router.call import Call
+from understudies.router.recording.invocation import InvocationBuilder
 from understudies.router.routing.decision import Decision
 from understudies.router.serving.audits import AuditQueue
 from understudies.router.serving.outcome import CallOutcome
@@ -39,6 +40,18 @@ class SuccessionSampler:
         sample = self._rules.for_task(builder.call.task).succession_sample
         if position(builder.call.id, _SALT) < sample:
             self._queue.enqueue(builder.for_successor(successor), Decision("audit"), sample)
+
+    def for_audit(self, builder: InvocationBuilder) -> InvocationBuilder:
+        """Return the builder whose audit asks a teacher that answers: that of a retired one asks its successor.
+
+        Agents may go on naming the retired one while a student serves all of their calls; nobody would watch it.
+        """
+        call = builder.call
+        successor = self._rules.successor_of(call.model)
+        retirement = None if successor is None else retirement_of(call.model, self._rules.retirements())
+        if successor is None or retirement is None or call.at < retirement.at:
+            return builder
+        return builder.with_successor(successor)
 
     def _find_successor(self, call: Call) -> str | None:
         """Return the model to ask about a call; None if it is not to be asked about."""

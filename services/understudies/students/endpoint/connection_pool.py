@@ -20,7 +20,15 @@ class EndpointUnavailable(StudentError):  # noqa: N818 - named by what happened
     """Report an endpoint that did not answer at all: no connection, or one that broke."""
 
 
-class ModelNotFound(StudentError):  # noqa: N818 - named by what happened
+class EndpointRefusal(StudentError):  # noqa: N818 - named by what happened
+    """Report an endpoint that answered with the HTTP `status` of an error."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ModelNotFound(EndpointRefusal):
     """Report an endpoint that serves no model or adapter of the name asked."""
 
 
@@ -40,8 +48,8 @@ class EndpointPool:
     async def post(self, endpoint: Endpoint, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
         """Post a body; leaving the context early also cancels the call at the endpoint.
 
-        Raises EndpointUnavailable for a transport error, ModelNotFound for an unknown model, and StudentError for any
-        other status than 200 and for a time-out.
+        Raises EndpointUnavailable for a transport error, ModelNotFound for an unknown model, EndpointRefusal for any
+        other status than 200, and StudentError for a time-out.
         """
         pool = self._session_for_loop()
         async with pool.permits:
@@ -149,12 +157,12 @@ async def _read_start(response: aiohttp.ClientResponse) -> bytes:
     return start
 
 
-def _refusal(model: str, status: int, body: bytes) -> StudentError:
+def _refusal(model: str, status: int, body: bytes) -> EndpointRefusal:
     """Return the error of a response, without its text, which may contain the prompt."""
     text = body.decode(errors="replace").lower()
     missing = "model_not_found" in text or ("model" in text and ("not exist" in text or "not found" in text))
     if status in (400, 404) and missing:
         return ModelNotFound(
-            f"{model!r} does not exist: the endpoint answered HTTP {status}, it serves no such model or adapter"
+            f"{model!r} does not exist: the endpoint answered HTTP {status}, it serves no such model or adapter", status
         )
-    return StudentError(f"{model!r} answered HTTP {status}")
+    return EndpointRefusal(f"{model!r} answered HTTP {status}", status)

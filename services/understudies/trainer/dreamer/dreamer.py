@@ -27,8 +27,8 @@ from understudies.events import (
     usd,
 )
 from understudies.judges.choice import choose_judge
+from understudies.judges.cost_sum import CostSum
 from understudies.judges.fallible import counting_cost
-from understudies.judges.judging_cost import JudgingCost
 from understudies.judges.registry import parse_judge
 from understudies.persistence.saved_state import Key, SavedState
 from understudies.runtime.errors import RetryLater, StopService
@@ -79,7 +79,7 @@ class _Plan:
     teacher: str
     most: int
     """Inputs that may be added before the share of synthetic examples is reached."""
-    judging: JudgingCost
+    judging: CostSum
     """What a model that judges has cost and no event carries yet."""
 
 
@@ -279,7 +279,7 @@ class Dreamer(SavedState):
         collected = read_dataset(self._object_store, uri, task)
         dataset = without_refused(collected, required=rules.require_consent)
         train = dataset.in_split("train")
-        judging = JudgingCost()
+        judging = CostSum()
         named = parse_judge(rules.judge) if rules.judge else choose_judge([example.answer for example in train])
         judge = counting_cost(named, judging)
         system = SystemTemplate.learn([example.request for example in train])

@@ -17,6 +17,7 @@ from understudies.students.base import StudentError, close_student
 from understudies.students.endpoint.settings import Endpoint, EndpointSettings
 from understudies.students.few_shot.student import FewShotStudent
 from understudies.trainer.calibration import calibrate
+from understudies.trainer.costs import counting_lost
 from understudies.trainer.fine_tuning.http import ProviderClient, ProviderError
 from understudies.trainer.fine_tuning.job import Job
 from understudies.trainer.fine_tuning.providers import (
@@ -65,7 +66,9 @@ def train_api_fine_tune(data: TrainingData, settings: TrainerSettings) -> Traine
         job, name = asyncio.run(_run(data, chosen, endpoint, files))
     except JobFailed as error:
         return NotApplicable(str(error), charged_usd=_count_once(data, error.charged_usd))
-    return _validated(data, chosen, endpoint, job, name, held_out)
+    cost = _count_once(data, job.cost_usd or Decimal(0))
+    with counting_lost(data.unreported, lambda: cost):
+        return _validated(data, chosen, endpoint, job, name, held_out, cost)
 
 
 def _count_once(data: TrainingData, cost: Decimal) -> Decimal:
@@ -144,10 +147,11 @@ def _validated(
     job: Job,
     name: str,
     held_out: Sequence[Example],
+    cost: Decimal,
 ) -> TrainedStudent | NotApplicable:
+    """Return the student of a job; `cost` is what of the job's price is not counted yet."""
     assert chosen.endpoint is not None
     price = job.cost_usd or Decimal(0)
-    cost = _count_once(data, price)
     student = FewShotStudent.fit(
         [example for example in data.dataset.in_split("train") if not example.synthetic],
         data.judge,
@@ -168,7 +172,7 @@ def _validated(
             charged_usd=cost,
         )
     try:
-        judged = judge_student(student, sample, data.judge)
+        judged = judge_student(student, sample, data.judge, data.unreported)
     except StudentError as error:
         return NotApplicable(
             f"job {job.id} trained {job.model!r}, which cannot be validated: {error}", charged_usd=cost

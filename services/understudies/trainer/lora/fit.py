@@ -12,8 +12,8 @@ import torch
 
 from understudies.judge_backends.install import install_judge_backends
 from understudies.judges.base import Judge
+from understudies.judges.cost_sum import CostSum
 from understudies.judges.fallible import counting_cost
-from understudies.judges.judging_cost import JudgingCost
 from understudies.judges.materials import keep_material
 from understudies.judges.registry import parse_judge
 from understudies.trainer.lora.agreement import Agreement, AgreementMeter, RowSize
@@ -108,7 +108,7 @@ class AdapterFit:
         install_judge_backends()
         for text in self.job.materials:
             keep_material(text)
-        self._judging = JudgingCost()
+        self._judging = CostSum()
         return counting_cost(parse_judge(self.job.judge), self._judging)
 
     def _encode(self, text: TextExample) -> EncodedExample | None:

@@ -148,7 +148,7 @@ class _Training:
             engine=self._engine.kind,
         )
         student = LoraStudent(manifest, files, self._engine)
-        result = calibrate(judge_student(student, self._held_out, self._data.judge))
+        result = calibrate(judge_student(student, self._held_out, self._data.judge, self._data.unreported))
         throughput = self._measured_throughput(student)
         if throughput is not None and self._settings.serving_usd_per_hour is not None:
             price = throughput.usd_per_million_tokens(self._settings.serving_usd_per_hour)

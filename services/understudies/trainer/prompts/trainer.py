@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
+from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from understudies.students.endpoint.connection_pool import EndpointPools
 from understudies.students.endpoint.settings import EndpointSettings
 from understudies.students.few_shot.student import FewShotStudent
 from understudies.trainer.calibration import calibrate
+from understudies.trainer.costs import counting_lost
 from understudies.trainer.prompts.candidate import NO_SCHEMA, SCHEMA, PromptCandidate, TaskForm, own_instructions
 from understudies.trainer.prompts.search import Search, SearchResult
 from understudies.trainer.prompts.settings import PromptSettings
@@ -53,7 +55,9 @@ def train_prompt(data: TrainingData, settings: TrainerSettings) -> TrainedStuden
     with asyncio.Runner() as runner:
         pools = EndpointPools()
         try:
-            return _Optimisation(data, chosen, endpoints, pools, runner).run(train)
+            optimisation = _Optimisation(data, chosen, endpoints, pools, runner)
+            with counting_lost(data.unreported, lambda: optimisation.charged_usd):
+                return optimisation.run(train)
         finally:
             runner.run(pools.close())
 
@@ -80,6 +84,11 @@ class _Optimisation:
         self._validation = evenly_spread(validation, chosen.validation)
         # The prompt that was found and the task's own are both validated.
         self._purse = Purse(chosen.max_usd, chosen.max_calls, 2 * len(self._validation), data.counted)
+
+    @property
+    def charged_usd(self) -> Decimal:
+        """What was charged so far and is not counted elsewhere."""
+        return self._purse.charged_usd
 
     def run(self, train: Sequence[Example]) -> TrainedStudent | NotApplicable:
         """Return the student with the best prompt."""

@@ -19,8 +19,8 @@ from understudies.judge_backends.rubric_client import RubricClient
 from understudies.judge_backends.settings import JudgeSettings
 from understudies.judges.backends import BACKENDS, RubricAnswer
 from understudies.judges.choice import choose_judge
+from understudies.judges.cost_sum import CostSum
 from understudies.judges.fallible import counting_cost
-from understudies.judges.judging_cost import JudgingCost
 from understudies.judges.materials import keep_material
 from understudies.judges.rubric import RubricJudge
 from understudies.students.endpoint.settings import Endpoint, EndpointSettings
@@ -246,7 +246,7 @@ async def test_tasks_of_tenants_share_no_folder(model: Model, tmp_path: Path) ->
 async def test_a_judge_that_asks_a_model_judges_prompts_too(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ask(spec: str, teacher: str, student: str) -> RubricAnswer:
+    def ask(spec: str, teacher: str, student: str, is_audit: bool) -> RubricAnswer:
         with pytest.raises(RuntimeError):
             asyncio.get_running_loop()
         return RubricAnswer(False, False)
@@ -265,7 +265,7 @@ async def test_a_model_that_judges_is_asked_beside_the_event_loop_and_counted(
         endpoint = Endpoint(base_url=checker.base_url, model="judge-1", usd_per_million_prompt_tokens=Decimal(1000))
         client = RubricClient(JudgeSettings(), EndpointSettings(endpoints={"checker": endpoint}))
         monkeypatch.setattr(BACKENDS, "rubric", client)
-        spending = JudgingCost()
+        spending = CostSum()
         judge = counting_cost(RubricJudge("own", keep_material(json.dumps(table))), spending)
         data = replace(lesson(intents(120), tmp_path), judge=judge, judging=spending)
         await train(data, max_calls=60)

@@ -1,15 +1,15 @@
-"""Sum up what asking a model to judge has cost."""
+"""Sum up what was paid, such as for asking a model to judge."""
 
 import threading
 from decimal import Decimal
 
 
-class JudgingCost:
-    """A sum in US dollars that judges in several threads add to."""
+class CostSum:
+    """A sum in US dollars that several threads add to."""
 
-    def __init__(self) -> None:
+    def __init__(self, total_usd: Decimal = Decimal(0)) -> None:
         self._lock = threading.Lock()
-        self._total_usd = Decimal(0)
+        self._total_usd = total_usd
 
     @property
     def total_usd(self) -> Decimal:
@@ -23,6 +23,6 @@ class JudgingCost:
             return total
 
     def add(self, cost_usd: Decimal) -> None:
-        """Add what a judgement has cost."""
+        """Add what something has cost."""
         with self._lock:
             self._total_usd += cost_usd

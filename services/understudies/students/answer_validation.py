@@ -18,6 +18,8 @@ _FORMATS = ("text", "json_object", "json_schema")
 
 def is_answerable(request: Request) -> bool:
     """Return whether a student can answer the request, and the form of its answer can be checked."""
+    if request.response_format is None and not request.tools:
+        return student_can_answer(request)
     wanted = request.response_format or {}
     return (
         student_can_answer(request)

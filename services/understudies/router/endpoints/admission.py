@@ -141,8 +141,8 @@ class Admission:
 
         The teacher answers whoever has its key, so the id of an answer to one tenant would give it to another.
         """
-        named = stored_reference(body)
-        if named is None or not self._shares_account(principal):
+        named = stored_reference(body) if self._shares_account(principal) else None
+        if named is None:
             return
         raise HttpError(
             403,
@@ -154,7 +154,7 @@ class Admission:
     def _shares_account(self, principal: Principal) -> bool:
         """Return whether a call may be answered with a key that other tenants' calls are answered with."""
         rules = self._rules.current()
-        if len(rules.tenants) < 2 and (rules.require_key or not rules.tenants):
+        if not rules.tenants or (len(rules.tenants) < 2 and rules.require_key):
             return False
         specs = rules.teachers.values()
         has_own_key = any(spec.has_own_key or spec.auth == "none" for spec in specs)

@@ -153,7 +153,7 @@ class OutcomeRecorder:
             answer,
             student=attempt.student,
             confidence=attempt.confidence,
-            cost_usd=usd(answer.cost_usd + attempt.cost_usd),
+            cost_usd=usd(answer.cost_usd + attempt.cost_usd) if attempt.cost_usd else answer.cost_usd,
             latency_ms=latency_ms,
         )
         audit = partial(self._audits.enqueue, builder, Decision("audit"), repeated) if again else None

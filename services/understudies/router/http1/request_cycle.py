@@ -161,13 +161,14 @@ class RequestCycle(RequestResponseCycle):
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.waiting_for_100_continue = False
         if not self.disconnected and not self.response_complete:
-            self.flow.resume_reading()
+            if self.flow.read_paused:
+                self.flow.resume_reading()
             if not self.message_event.is_set():
                 await self.message_event.wait()
             self.message_event.clear()
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
-        if not self.more_body:
+        if not self.more_body and self.flow.read_paused:
             # Keep reading, so that a disconnect is noticed even if the application reads no more.
             self.flow.resume_reading()
         # A body that arrived in one piece is passed on without a copy.

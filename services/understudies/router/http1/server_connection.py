@@ -177,7 +177,7 @@ class ServerConnection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._held = 0
-        cycle = cast(RequestCycle, self.cycle)
+        cycle: RequestCycle = self.cycle
         if not cycle.response_complete and cycle.receive_body(body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
 

@@ -177,7 +177,7 @@ class ServerConnection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._held = 0
-        cycle: RequestCycle = self.cycle
+        cycle: RequestCycle = self.cycle  # type: ignore[assignment] # `on_headers_complete` set it
         if not cycle.response_complete and cycle.receive_body(body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
 

@@ -151,7 +151,7 @@ class InvocationBuilder:
             streamed=call.stream and is_live,
             request=self.request,
             fingerprint=self.fingerprint,
-            route=route._asdict(),
+            route=route._asdict(),  # type: ignore[arg-type] # validated with the event
             tags=dict(call.tags),
             **fields,
         ).with_traceparent(call.traceparent)

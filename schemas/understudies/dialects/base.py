@@ -1,7 +1,6 @@
 """Define a dialect: how one API encodes requests, answers and streams."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -42,13 +41,12 @@ class DecodedRequest(NamedTuple):
     stored: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedResponse:
+class DecodedResponse(NamedTuple):
     """An answer in canonical form, with the model and the usage that it reports."""
 
     response: Response
     model: str = ""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
 
 
 class StreamAccumulator(Protocol):

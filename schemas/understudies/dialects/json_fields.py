@@ -28,7 +28,7 @@ def list_objects(value: Any) -> Iterable[dict[str, Any]]:
 
 def token_count(value: Any) -> int:
     """Return the value if it is a token count, else zero."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return value if type(value) is int and value > 0 else 0
 
 
 def index_or_zero(value: Any) -> int:

@@ -95,7 +95,7 @@ class Request(BaseModel):
     @property
     def system(self) -> str:
         """The text of the system and developer messages."""
-        return "\n".join(m.text for m in self.messages if m.role in ("system", "developer"))
+        return "\n".join([m.text for m in self.messages if m.role in ("system", "developer")])
 
 
 MAX_TOKENS = 2**32 - 1

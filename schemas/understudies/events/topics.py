@@ -48,7 +48,8 @@ class Topic:
 def encode(event: Event) -> bytes:
     """Encode an event as a message value; a lone surrogate in a text becomes U+FFFD."""
     try:
-        return event.model_dump_json(exclude_none=True).encode()
+        # The serializer behind `model_dump_json`, without that method's options and a text in between.
+        return event.__pydantic_serializer__.to_json(event, exclude_none=True)
     except PydanticSerializationError:
         return (
             event.model_validate(_replace_surrogates_in(event.model_dump())).model_dump_json(exclude_none=True).encode()

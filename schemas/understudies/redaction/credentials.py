@@ -14,12 +14,12 @@ _CREDENTIAL_NAMES: Final = frozenset(
 _SERVER_FIELDS: Final = ("server_url", "url", "server_label", "connector_id")
 """Text fields that distinguish a tool or server with headers of its own from a schema with a property of that name."""
 
-# Begins with what can be searched for quickly, and looks back: first at one letter, because most names end otherwise.
+# Begins with what can be searched for quickly, and looks back: first at two letters, because most names end otherwise.
 _CREDENTIAL_FIELD: Final = re.compile(
-    rb'":["{](?:(?<=[ndyts]"..)(?:(?<=authorization"..)|(?<=token"..)|(?<=password"..)|(?<=passwd"..)|(?<=pwd"..)|'
-    rb'(?<=key"..)|(?<=secret"..)|(?<=credentials"..)|(?<=headers"..)|(?<=pass"..)|(?<=wort"..)|(?<=jwt"..))|'
-    rb'(?<=phrase"..)|(?<=passcode"..)|(?<=credential"..)|(?<=auth"..)|(?<=senha"..)|(?<=contrase.a"..)|'
-    rb'(?<=contrase..a"..))',
+    rb'":["{](?:(?<=[elorsw][dnsty]"..)(?:(?<=authorization"..)|(?<=token"..)|(?<=password"..)|(?<=passwd"..)|'
+    rb'(?<=pwd"..)|(?<=key"..)|(?<=secret"..)|(?<=credentials"..)|(?<=headers"..)|(?<=pass"..)|(?<=wort"..)|'
+    rb'(?<=jwt"..))|(?<=[adhst][aehl]"..)(?:(?<=phrase"..)|(?<=passcode"..)|(?<=credential"..)|(?<=auth"..)|'
+    rb'(?<=senha"..))|(?<=a"..)(?:(?<=contrase.a"..)|(?<=contrase..a"..)))',
     re.IGNORECASE,
 )
 

@@ -34,14 +34,19 @@ _ASCII_CLASSES: Final = _byte_class_table("?")
 _WIDE_CLASSES: Final = _byte_class_table("0")
 """Phone numbers may have digits of other scripts, so any character that is not ASCII may be one."""
 
-# Each pattern begins with one rare character, which is found many times as fast as a word.
+# Each pattern begins with one rare character, which is found many times as fast as a word; underscores are not so rare,
+# so what precedes one is first looked at by two characters.
 _TOKEN: Final = re.compile(rb"J(?<=eyJ)")
 _KEYS: Final = (
-    re.compile(rb"_(?:(?<=k_live_)|(?<=k_test_)|(?<=gh[pousr]_)|(?<=github_pat_)|(?<=hf_)|(?<=npm_))"),
+    re.compile(
+        rb"_(?<=[ahpsv][efmoprstu]_)(?:(?<=k_live_)|(?<=k_test_)|(?<=gh[pousr]_)|(?<=github_pat_)|(?<=hf_)|(?<=npm_))"
+    ),
     re.compile(rb"-(?:(?<=sk-)|(?<=glpat-)|(?<=xox[abeoprs]-)|(?<=pypi-))"),
     re.compile(rb"A(?:KIA|SIA|ROA|IDA|Iza)"),
 )
 # Both begin with a string that is found quickly, and examine a bounded number of characters from there.
+_MIN_DIGITS: Final = 7
+"""Digits of the shortest number but an IBAN, an American phone's without its area."""
 _IBAN: Final = re.compile(rb"aa00(?: ?[a0]){11}")
 _INTERNATIONAL: Final = re.compile(rb"\+0(?:(?:[ .-]|\) ?| ?\()?0){7}")
 
@@ -51,16 +56,18 @@ def possible_kinds(raw: bytes, wanted_kinds: int = ALL_KINDS) -> int:
 
     The text may also be the JSON that contains it: nothing that is searched for is escaped there.
     """
+    # `in` would first take what is searched for as a number, and raise and drop an error, which takes longer.
+    find = raw.find
     signs = 0
-    if wanted_kinds & PEM and b"-----BEGIN " in raw:
+    if wanted_kinds & PEM and find(b"-----BEGIN ") >= 0:
         signs |= PEM
     if wanted_kinds & TOKEN and _TOKEN.search(raw):
         signs |= TOKEN
     if wanted_kinds & KEY and (_KEYS[0].search(raw) or _KEYS[1].search(raw) or _KEYS[2].search(raw)):
         signs |= KEY
-    if wanted_kinds & BEARER and (b"earer" in raw or b"EARER" in raw):
+    if wanted_kinds & BEARER and (find(b"earer") >= 0 or find(b"EARER") >= 0):
         signs |= BEARER
-    if wanted_kinds & EMAIL and b"@" in raw:
+    if wanted_kinds & EMAIL and find(b"@") >= 0:
         signs |= EMAIL
     return signs | (
         _possible_number_kinds(raw, wanted_kinds) if wanted_kinds & ~(PEM | TOKEN | KEY | BEARER | EMAIL) else 0
@@ -69,15 +76,19 @@ def possible_kinds(raw: bytes, wanted_kinds: int = ALL_KINDS) -> int:
 
 def _possible_number_kinds(raw: bytes, wanted: int) -> int:
     kinds = raw.translate(_ASCII_CLASSES)
+    find = kinds.find
     signs = 0
-    if wanted & IBAN and b"aa00" in kinds and _IBAN.search(kinds):
+    if wanted & IBAN and find(b"aa00") >= 0 and _IBAN.search(kinds):
         signs |= IBAN
-    if wanted & CARD and (b"0000-0000" in kinds or b"0000 0000" in kinds or b"0000000000000" in kinds):
+    if kinds.count(b"0") < _MIN_DIGITS and raw.isascii():
+        return signs
+    if wanted & CARD and (find(b"0000-0000") >= 0 or find(b"0000 0000") >= 0 or find(b"0000000000000") >= 0):
         signs |= CARD
     if not raw.isascii():
         kinds = raw.translate(_WIDE_CLASSES)
-    if wanted & INTERNATIONAL and b"+0" in kinds and _INTERNATIONAL.search(kinds):
+        find = kinds.find
+    if wanted & INTERNATIONAL and find(b"+0") >= 0 and _INTERNATIONAL.search(kinds):
         signs |= INTERNATIONAL
-    if wanted & AMERICAN and (b"000-0000" in kinds or b"000.0000" in kinds):
+    if wanted & AMERICAN and (find(b"000-0000") >= 0 or find(b"000.0000") >= 0):
         signs |= AMERICAN
     return signs

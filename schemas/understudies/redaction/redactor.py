@@ -81,7 +81,7 @@ def _needs_no_redaction(model: BaseModel, redact: Redactor) -> bool:
     if redact is not default_redactor:
         return False
     try:
-        raw = model.model_dump_json().encode()
+        raw = model.__pydantic_serializer__.to_json(model)
         return not (possible_kinds(raw) or has_credentials(raw) or has_json_credentials(raw))
     except PydanticSerializationError:
         return False

@@ -90,8 +90,8 @@ class RouterMetrics:
         self._escalations = self._counter(
             "escalations_total", "Calls escalated from a student to the teacher, by reason.", "task", "reason"
         )
-        self._tokens = {
-            kind: self._token_counter(kind, about)
+        self._tokens = [
+            self._token_counter(kind, about)
             for kind, about in (
                 ("input_tokens", "Tokens of prompts, as the provider counted them."),
                 ("output_tokens", "Tokens of answers, as the provider counted them."),
@@ -101,7 +101,7 @@ class RouterMetrics:
                 ),
                 ("cache_write_input_tokens", "Tokens of prompts that were written to the provider's cache."),
             )
-        }
+        ]
         self._refused = self._counter("budget_refused_total", "Calls refused because the budget is spent.", "task")
 
     def record_outcome(self, outcome: CallOutcome) -> None:
@@ -145,12 +145,11 @@ class RouterMetrics:
 
     def record_usage(self, usage: Usage, model: str) -> None:
         """Count the tokens of an answer by the model that gave it, as the conventions for generative AI name them."""
-        written = usage.details.cache_write_tokens if usage.details is not None else 0
+        details = usage.details
+        written = 0 if details is None else details.cache_write_tokens
         counts = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, written)
-        if not any(counts):
-            return
-        label = self._models(model)
-        for counter, count in zip(self._tokens.values(), counts, strict=True):
+        label = self._models(model) if any(counts) else _OTHER
+        for counter, count in zip(self._tokens, counts, strict=True):
             if count:
                 counter.add("chat", label, amount=count)
 

@@ -18,10 +18,16 @@ _FORMATS = ("text", "json_object", "json_schema")
 
 def is_answerable(request: Request) -> bool:
     """Return whether a student can answer the request, and the form of its answer can be checked."""
+    return student_can_answer(request) and has_checkable_form(request)
+
+
+def has_checkable_form(request: Request) -> bool:
+    """Return whether the form of an answer to the request can be checked."""
+    if request.response_format is None and not request.tools:
+        return True
     wanted = request.response_format or {}
     return (
-        student_can_answer(request)
-        and wanted.get("type", "text") in _FORMATS
+        wanted.get("type", "text") in _FORMATS
         and is_supported(_requested_schema(wanted))
         and all(is_supported(schema) for _, schema in _offered_tools(request))
     )

@@ -1,7 +1,6 @@
 """Decode a teacher's return value into the answer, its usage and the model that gave it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from understudies.client.decoding.json_values import get_field, to_json_text, to_plain_object
@@ -38,7 +37,7 @@ def decode_answer(answer: Any) -> DecodedResponse:
 
 def with_plausible_usage(decoded: DecodedResponse) -> DecodedResponse:
     """Return the answer without implausible token counts, which are larger than a store can hold."""
-    return replace(decoded, usage=decoded.usage.plausible)
+    return decoded._replace(usage=decoded.usage.plausible)
 
 
 def write_usage(usage: Any) -> dict[str, Any] | None:
@@ -88,4 +87,4 @@ def _decode_message_object(answer: dict[str, Any]) -> DecodedResponse:
     named = answer.get("model") or about.get("model_name") or about.get("model")
     usage = decode_usage(write_usage(answer.get("usage_metadata") or answer.get("usage")))
     decoded = detection.decode_message(message, reason if isinstance(reason, str) else None)
-    return replace(decoded, usage=usage, model=named if isinstance(named, str) else "")
+    return decoded._replace(usage=usage, model=named if isinstance(named, str) else "")

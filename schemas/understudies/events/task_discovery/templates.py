@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter, OrderedDict
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from understudies.events.fingerprint import masked, named_by
@@ -36,7 +37,7 @@ class Templates:
     def task_of(self, request: Request) -> str:
         """Return the task of a request; the same prompt gets the same task as long as it is remembered."""
         system = request.system
-        text = hashlib.blake2b(replace_lone_surrogates(system).encode(), digest_size=16).digest()
+        text = _digest(system)
         own = self._task_by_text_hash.get(text)
         template = masked(system) if own is None or own not in self._task_by_prompt else ""
         if own is None:
@@ -89,6 +90,12 @@ class Templates:
             self._templates_by_trigram[run].discard(name)
             if not self._templates_by_trigram[run]:
                 del self._templates_by_trigram[run]
+
+
+@lru_cache(maxsize=128)
+def _digest(text: str) -> bytes:
+    """Return a hash of a text, which nearly all calls of a task share."""
+    return hashlib.blake2b(replace_lone_surrogates(text).encode(), digest_size=16).digest()
 
 
 def _put_lru(cache: OrderedDict[Key, str], key: Key, value: str, limit: int) -> str:

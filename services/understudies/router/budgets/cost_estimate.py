@@ -79,13 +79,17 @@ class RunningMeanCost:
 
     def add(self, task: str, model: str, cost_usd: Decimal) -> None:
         """Add the cost of a call."""
-        mean = self._means.setdefault((task, model), _Mean())
+        key = (task, model)
+        mean = self._means.get(key)
+        if mean is None:
+            mean = self._means[key] = _Mean()
+            if len(self._means) > _MAX_MEANS:
+                self._means.popitem(last=False)
+        else:
+            self._means.move_to_end(key)
         mean.calls += 1
         mean.cost = mean.cost * _DECAY + float(cost_usd)
         mean.weight = mean.weight * _DECAY + 1
-        self._means.move_to_end((task, model))
-        if len(self._means) > _MAX_MEANS:
-            self._means.popitem(last=False)
 
     def mean(self, task: str, model: str) -> Decimal | None:
         """Return the mean cost in US dollars, or None if there are too few calls."""

@@ -1,7 +1,7 @@
 """Admit requests by the rules: authenticate their callers, and resolve the tasks that they may call."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from starlette.types import Scope
 
@@ -39,6 +39,13 @@ _STATELESS: Final = frozenset(
 _MAX_TASK_NAME: Final = 200
 
 
+class _RequestLimits(NamedTuple):
+    """The limits of a request by the rules, else by the settings."""
+
+    max_body_bytes: int
+    timeout_s: float
+
+
 class Admission:
     """Admit callers by the rules in force; `has_student` tells tasks that students serve."""
 
@@ -54,6 +61,12 @@ class Admission:
         self._task_limit = TaskLimit(settings.max_tasks, self._is_known)
         self._authenticator = rules.derive(Authenticator.from_rules)
         self._owners = rules.derive(_owners)
+        self._limits = rules.derive(
+            lambda new: _RequestLimits(
+                new.router.max_body_bytes or settings.max_body_bytes,
+                new.router.request_timeout_s or settings.request_timeout_s,
+            )
+        )
 
     def admit(self, scope: Scope, received_at: float = 0.0) -> RequestContext:
         """Return the context of a request; raises HttpError if its caller is not admitted."""
@@ -72,12 +85,12 @@ class Admission:
     @property
     def max_body_bytes(self) -> int:
         """The size limit of a request body, in bytes."""
-        return self._rules.current().router.max_body_bytes or self._settings.max_body_bytes
+        return self._limits.value.max_body_bytes
 
     @property
     def timeout_s(self) -> float:
         """The longest total time for a request, in seconds."""
-        return self._rules.current().router.request_timeout_s or self._settings.request_timeout_s
+        return self._limits.value.timeout_s
 
     def check_task_allowed(self, tenant: Tenant, task: str) -> None:
         """Raise HttpError if the tenant may not call the task."""
@@ -141,8 +154,8 @@ class Admission:
 
         The teacher answers whoever has its key, so the id of an answer to one tenant would give it to another.
         """
-        named = stored_reference(body)
-        if named is None or not self._shares_account(principal):
+        named = stored_reference(body) if self._shares_account(principal) else None
+        if named is None:
             return
         raise HttpError(
             403,
@@ -154,7 +167,7 @@ class Admission:
     def _shares_account(self, principal: Principal) -> bool:
         """Return whether a call may be answered with a key that other tenants' calls are answered with."""
         rules = self._rules.current()
-        if len(rules.tenants) < 2 and (rules.require_key or not rules.tenants):
+        if not rules.tenants or (len(rules.tenants) < 2 and rules.require_key):
             return False
         specs = rules.teachers.values()
         has_own_key = any(spec.has_own_key or spec.auth == "none" for spec in specs)

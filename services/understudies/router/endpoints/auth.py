@@ -183,9 +183,12 @@ class Authenticator:
 def _presented_keys(headers: Mapping[str, str]) -> list[str]:
     """Return the keys in the headers."""
     bearer = headers.get("authorization", "")
-    keys = [bearer[len(_BEARER) :]] if bearer[: len(_BEARER)].lower() == _BEARER else []
-    keys += [headers[name] for name in ("x-api-key", "api-key") if name in headers]
-    return [key.strip() for key in keys if key and not key.isspace()]
+    keys = (
+        bearer[len(_BEARER) :].strip() if bearer[: len(_BEARER)].lower() == _BEARER else "",
+        headers.get("x-api-key", "").strip(),
+        headers.get("api-key", "").strip(),
+    )
+    return [key for key in keys if key]
 
 
 def _teacher_key_header(headers: Mapping[str, str], key: str) -> dict[str, str]:

@@ -31,7 +31,8 @@ class CancelScope:
     def __enter__(self) -> Self:
         self._work = asyncio.current_task()
         self._client.add_listener(self, self._seconds)
-        self._check_disconnected()
+        if self._client.is_disconnected:
+            self._check_disconnected()
         return self
 
     def __exit__(

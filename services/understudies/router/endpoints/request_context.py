@@ -24,7 +24,9 @@ ALIAS: Final = "understudies/"
 _EPISODE: Final = "x-understudies-episode"
 _CRITICAL: Final = "x-understudies-critical"
 _CACHE: Final = "x-understudies-cache"
+_CACHE_CONTROL: Final = "cache-control"
 _CONSENT: Final = "x-understudies-consent"
+_DIRECTIVES: Final = frozenset({_EPISODE, _CRITICAL, _CACHE, _CACHE_CONTROL, _CONSENT})
 
 _MAX_EPISODE: Final = 256
 _NAME: Final = TypeAdapter[str](TaskName)
@@ -60,6 +62,9 @@ class CallDirectives(NamedTuple):
     cache: CacheDirectives
     consent: bool | None
     """Whether the call may train a model; None if the caller does not say."""
+
+
+_NO_DIRECTIVES: Final = CallDirectives(None, False, CacheDirectives(), None)
 
 
 @fast_dataclass
@@ -127,10 +132,12 @@ class RequestContext:
     def call_directives(self) -> CallDirectives:
         """Parse the directives; raises BadRequest for an invalid one."""
         headers = self.headers
+        if _DIRECTIVES.isdisjoint(headers):
+            return _NO_DIRECTIVES
         return CallDirectives(
             _parse_episode(headers.get(_EPISODE)),
             _parse_flag(headers.get(_CRITICAL), "X-Understudies-Critical") is True,
-            parse_cache_directives(headers.get(_CACHE), headers.get("cache-control")),
+            parse_cache_directives(headers.get(_CACHE), headers.get(_CACHE_CONTROL)),
             _parse_flag(headers.get(_CONSENT), "X-Understudies-Consent"),
         )
 

@@ -1,7 +1,7 @@
 """Send responses directly as ASGI messages, because this is the hot path."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final
 
 import orjson
 from starlette.types import Send
@@ -10,10 +10,22 @@ JSON_TYPE = "application/json"
 EVENT_STREAM_TYPE = "text/event-stream; charset=utf-8"
 
 
+SendWhole = Callable[[int, Mapping[str, str], bytes], Awaitable[None]]
+"""Sends a response of a status, headers without any framing, and a body."""
+
+_FRAMING: Final = frozenset({"connection", "content-length", "transfer-encoding"})
+_BODILESS: Final = frozenset({204, 304})
+
+
 async def send_response(
     send: Send, status: int, headers: Mapping[str, str], body: bytes, kind: str = JSON_TYPE
 ) -> None:
-    """Send a whole response."""
+    """Send a whole response, at once if `send` has a `whole` for that, else as ASGI's two events."""
+    is_framed = status in _BODILESS or not _FRAMING.isdisjoint(headers)
+    whole: SendWhole | None = None if is_framed else getattr(send, "whole", None)
+    if whole is not None:
+        await whole(status, headers if "content-type" in headers else {**headers, "content-type": kind}, body)
+        return
     await send({"type": "http.response.start", "status": status, "headers": _encode_headers(headers, kind, len(body))})
     await send({"type": "http.response.body", "body": body})
 

@@ -21,7 +21,9 @@ def stored_reference(body: Mapping[str, Any]) -> str | None:
 
 
 def _references(body: Mapping[str, Any]) -> Iterator[str]:
-    yield from (name for name in _FIELDS if _names_something(body.get(name)))
+    for name in _FIELDS:
+        if _names_something(body.get(name)):
+            yield name
     for tool in _objects(body.get("tools")):
         if _names_something(tool.get("container")):
             yield "tools.container"
@@ -33,8 +35,8 @@ def _references(body: Mapping[str, Any]) -> Iterator[str]:
 
 def _names_something(value: Any) -> bool:
     """Return whether a value is an id, or an object with one."""
-    return bool(value.get("id")) if isinstance(value, Mapping) else bool(value)
+    return bool(value.get("id")) if isinstance(value, dict) else bool(value)
 
 
-def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
-    return (one for one in value if isinstance(one, Mapping)) if isinstance(value, list) else iter(())
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

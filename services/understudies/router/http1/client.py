@@ -1,8 +1,8 @@
 """HTTP client for the teachers, with persistent connections and streamed answers."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from io import BytesIO
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 from yarl import URL
@@ -82,7 +82,7 @@ class HttpClient:
         self._pool = ConnectionPool(max_connections=max_connections, keep_alive_s=keep_alive_s)
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
-    async def send(
+    def send(
         self,
         method: str,
         url: URL,
@@ -92,13 +92,25 @@ class HttpClient:
         connect_s: float,
         decompress: bool = True,
         on_sent: Callable[[], None] | None = None,
-    ) -> HttpResponse:
+    ) -> Coroutine[Any, Any, HttpResponse]:
         """Return the answer once its headers have arrived; raises ConnectError and ProtocolError.
 
         For a POST of bytes, `on_sent` is called once there is a connection.
         """
         if method == "POST" and decompress and isinstance(body, bytes):
-            return await self._pool.post(url, headers, body, connect_s=connect_s, on_sent=on_sent)
+            return self._pool.post(url, headers, body, connect_s=connect_s, on_sent=on_sent)
+        return self._send_by_session(method, url, headers, body, connect_s=connect_s, decompress=decompress)
+
+    async def _send_by_session(
+        self,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str],
+        body: bytes | AsyncIterator[bytes] | None,
+        *,
+        connect_s: float,
+        decompress: bool,
+    ) -> HttpResponse:
         session = self._session or self._open()
         try:
             response = await session.request(

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent, HTTPScope
@@ -95,6 +95,26 @@ class RequestCycle(RequestResponseCycle):
             self.waiting_for_100_continue = False
             self._write_head(message["status"], [*self.default_headers, *message.get("headers", ())])
 
+    async def send_response(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Send a whole response to a request that is not HEAD: what `send` sends of its two events, in half the time.
+
+        `headers`, with names in lower case, say nothing of the framing: the body has a length, and the status allows a
+        body. Raises RuntimeError for an invalid header, or if a response has begun.
+        """
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        if self.response_started:
+            raise RuntimeError("A whole response was sent, after response already begun.")
+        default = b"".join([b"%b: %b\r\n" % header for header in self.default_headers])
+        head = STATUS_LINE[status] + default + _encode_headers(headers) + b"content-length: %d\r\n" % len(body)
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        self.transport.write(head + (b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"))
+        self._write(body)
+        self._complete()
+
     def _write_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         _check_headers(headers)
         closes_connection = False
@@ -145,11 +165,14 @@ class RequestCycle(RequestResponseCycle):
         if not more_body:
             if self.expected_content_length != 0:
                 raise RuntimeError("Response content shorter than Content-Length")
-            self.response_complete = True
-            self.message_event.set()
-            if not self.keep_alive:
-                self.transport.close()
-            self.on_response()
+            self._complete()
+
+    def _complete(self) -> None:
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
 
     def _write(self, data: bytes) -> None:
         if data:
@@ -161,13 +184,14 @@ class RequestCycle(RequestResponseCycle):
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.waiting_for_100_continue = False
         if not self.disconnected and not self.response_complete:
-            self.flow.resume_reading()
+            if self.flow.read_paused:
+                self.flow.resume_reading()
             if not self.message_event.is_set():
                 await self.message_event.wait()
             self.message_event.clear()
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
-        if not self.more_body:
+        if not self.more_body and self.flow.read_paused:
             # Keep reading, so that a disconnect is noticed even if the application reads no more.
             self.flow.resume_reading()
         # A body that arrived in one piece is passed on without a copy.
@@ -175,6 +199,17 @@ class RequestCycle(RequestResponseCycle):
         self._parts.clear()
         self._held = 0
         return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+
+def _encode_headers(headers: Mapping[str, str]) -> bytes:
+    """Encode the lines of headers; raises RuntimeError for characters that would end one early or split it in two."""
+    names = "".join(headers).encode("latin-1", "replace")
+    if len(names.translate(None, _NOT_IN_NAMES)) != len(names):
+        raise RuntimeError("Invalid HTTP header name.")
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode("latin-1", "replace")
+    if len(lines.translate(None, _CONTROLS)) != len(lines) - 2 * len(headers):
+        raise RuntimeError("Invalid HTTP header value.")
+    return lines
 
 
 def _check_headers(headers: list[tuple[bytes, bytes]]) -> None:

@@ -81,6 +81,7 @@ class StreamedResponse:
     def __init__(self, status: int, headers: Sequence[tuple[bytes, bytes]], source: ResponseSource) -> None:
         self.status = status
         self._headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers]
+        self._first_values = dict(reversed(self._headers))
         self._source: ResponseSource | None = source
         self._chunks: list[bytes] = []
         self._waiting = 0
@@ -93,15 +94,12 @@ class StreamedResponse:
 
     def header(self, name: str) -> str:
         """Return the first header of a name given in lower case; empty if there is none."""
-        for header_name, value in self._headers:
-            if header_name == name:
-                return value
-        return ""
+        return self._first_values.get(name, "")
 
     @property
     def has_framing(self) -> bool:
         """Return whether the headers say where the body ends."""
-        return not _FRAMING_HEADERS.isdisjoint([name for name, _ in self._headers])
+        return not _FRAMING_HEADERS.isdisjoint(self._first_values)
 
     @property
     def content_type(self) -> str:

@@ -95,7 +95,7 @@ class ServerConnection(HttpToolsProtocol):
             return
         if not self._in_body:
             data, self._tail = self._tail + data, b""
-            if _UPGRADE_HEADER in _head(data).lower():
+            if _head(data).lower().find(_UPGRADE_HEADER) >= 0:
                 data = _without_upgrade(data, at_line=self._at_line)
             if rest := _partial_upgrade_line(data):
                 self._parse(data[: -len(rest)])
@@ -177,7 +177,7 @@ class ServerConnection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._held = 0
-        cycle = cast(RequestCycle, self.cycle)
+        cycle: RequestCycle = self.cycle  # type: ignore[assignment] # `on_headers_complete` set it
         if not cycle.response_complete and cycle.receive_body(body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
 

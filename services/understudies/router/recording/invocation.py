@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from understudies.dialects.capabilities import student_can_answer
 from understudies.events import Invocation, Origin, Request, Response, SeededIds, fingerprint
 from understudies.redaction.redactor import Redactor, redact_request, redacted
 from understudies.router.call import Call, TeacherAnswer, TeacherError
@@ -47,7 +48,7 @@ class InvocationBuilder:
     redactor raises. A call whose request cannot be redacted is not recorded, and only its teacher may see it.
     """
 
-    __slots__ = ("_fingerprint", "_redact", "_request", "call", "origin")
+    __slots__ = ("_fingerprint", "_redact", "_request", "_student_can_answer", "call", "origin")
 
     def __init__(self, call: Call, redact: Redactor | None = None, *, origin: Origin = "live") -> None:
         self.call = call
@@ -55,6 +56,14 @@ class InvocationBuilder:
         self._redact = redact
         self._request: Request | None = None
         self._fingerprint: str | None = None
+        self._student_can_answer: bool | None = None
+
+    @property
+    def student_can_answer(self) -> bool:
+        """Return whether a student can answer the request, if its form can be checked."""
+        if self._student_can_answer is None:
+            self._student_can_answer = student_can_answer(self.call.request)
+        return self._student_can_answer
 
     @property
     def request(self) -> Request:
@@ -113,25 +122,23 @@ class InvocationBuilder:
 
     def from_teacher(self, route: RouteRecord, answer: TeacherAnswer, **fields: Any) -> PendingInvocation:
         """Return the event of a call answered by the teacher."""
-        return self._pending(
-            route,
-            served_by="teacher",
-            model=answer.model,
-            response=answer.response,
-            usage=answer.usage,
-            usage_estimated=answer.estimated,
-            hung_up=answer.client_disconnected,
-            answer_bytes=len(answer.raw or b""),
-            **fields,
-        )
+        fields |= {
+            "served_by": "teacher",
+            "model": answer.model,
+            "response": answer.response,
+            "usage": answer.usage,
+            "usage_estimated": answer.estimated,
+            "hung_up": answer.client_disconnected,
+        }
+        return PendingInvocation(self, route, fields, len(self.call.raw or b"") + len(answer.raw or b""))
 
     def from_failure(self, route: RouteRecord, error: TeacherError, **fields: Any) -> PendingInvocation:
         """Return the event of a call that the teacher did not answer."""
         model = self.call.successor or self.call.model
         return self._pending(route, served_by="none", model=model, error=str(error), **fields)
 
-    def _pending(self, route: RouteRecord, *, answer_bytes: int = 0, **fields: Any) -> PendingInvocation:
-        return PendingInvocation(self, route, fields, len(self.call.raw or b"") + answer_bytes)
+    def _pending(self, route: RouteRecord, **fields: Any) -> PendingInvocation:
+        return PendingInvocation(self, route, fields, len(self.call.raw or b""))
 
     def build(self, route: RouteRecord, fields: Mapping[str, Any]) -> Invocation:
         """Build the event; an audit's id is derived from the call's, so repeating it gives the same id."""
@@ -148,7 +155,7 @@ class InvocationBuilder:
             streamed=call.stream and is_live,
             request=self.request,
             fingerprint=self.fingerprint,
-            route=route.to_route(),
+            route=route._asdict(),  # type: ignore[arg-type] # validated with the event
             tags=dict(call.tags),
             **fields,
         ).with_traceparent(call.traceparent)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 
-from understudies.events import NOTHING_WITHHELD, Reason, Route, Withheld, position
+from understudies.events import NOTHING_WITHHELD, Reason, Withheld, position
 from understudies.router.call import ZERO_USD
 from understudies.runtime.fast_dataclass import fast_dataclass
 
@@ -32,7 +32,7 @@ class TaskRoute:
 
 
 class RouteRecord(NamedTuple):
-    """A decision as recorded on the event, in plain values."""
+    """A decision as recorded on the event, in plain values named as the fields of its `Route`."""
 
     reason: Reason
     threshold: float | None
@@ -42,10 +42,6 @@ class RouteRecord(NamedTuple):
     drawn: bool | None
     head: bool = False
     spot_check: bool = False
-
-    def to_route(self) -> Route:
-        """Return the validated event field."""
-        return Route(**self._asdict())
 
 
 @fast_dataclass

@@ -124,7 +124,8 @@ class CallService:
             return self._last_resort(lifecycle, error)
         result = lifecycle.answer_from_teacher(answer)
         self._compare_on_probation(lifecycle, answer)
-        self._response_cache.put(lifecycle.builder.call, lifecycle.rules, answer)
+        if lifecycle.rules.cache_ttl_s is not None:
+            self._response_cache.put(lifecycle.builder.call, lifecycle.rules, answer)
         return result
 
     async def stream(self, lifecycle: CallLifecycle) -> CallResult | CallStream:
@@ -155,8 +156,7 @@ class CallService:
     async def _answer_without_teacher(self, lifecycle: CallLifecycle) -> CallResult | None:
         """Answer from the cache or by the student; None if the teacher is to be asked, with its cost reserved."""
         call, rules = lifecycle.builder.call, lifecycle.rules
-        known = await self._response_cache.get(call, rules)
-        if known is not None:
+        if rules.cache_ttl_s is not None and (known := await self._response_cache.get(call, rules)) is not None:
             return lifecycle.answer_from_cache(known)
         decision = await self.route_selector.decide(lifecycle.builder, rules, critical=self._is_critical(call))
         if not decision.is_for_student or decision.route is None:

@@ -5,7 +5,6 @@ from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 
-from understudies.dialects.capabilities import student_can_answer
 from understudies.events import Message, Response, usd
 from understudies.router.budgets.call_budget import BudgetExceeded
 from understudies.router.call import TeacherAnswer, TeacherError
@@ -147,7 +146,7 @@ class OutcomeRecorder:
             day = call.at.date()
             self._near_copies.record_teacher_answer(day, builder.request, attempt, answer.response.message)
         # Asking again would repeat what the provider stores or does itself.
-        once = answer.client_disconnected or answer.fallback or call.stored or not student_can_answer(call.request)
+        once = answer.client_disconnected or answer.fallback or call.stored or not builder.student_can_answer
         repeated = 0.0 if once else self._self_agreement_rate
         again = is_sampled(call.sample, repeated)
         decision = mark_fallback(attempt.decision, fallback=answer.fallback)
@@ -157,7 +156,7 @@ class OutcomeRecorder:
             answer,
             student=attempt.student,
             confidence=attempt.confidence,
-            cost_usd=usd(answer.cost_usd + attempt.cost_usd),
+            cost_usd=usd(answer.cost_usd + attempt.cost_usd) if attempt.cost_usd else answer.cost_usd,
             latency_ms=latency_ms,
         )
         audit = partial(self._audits.enqueue, builder, Decision("audit"), repeated) if again else None

@@ -12,7 +12,7 @@ from understudies.router.serving.episode_affinity import EpisodeAffinity
 from understudies.router.serving.student_registry import StudentRegistry
 from understudies.runtime.rules.groups import day_group, groups_of
 from understudies.runtime.rules.task import TaskRules
-from understudies.students.answer_validation import is_answerable
+from understudies.students.answer_validation import has_checkable_form
 from understudies.students.base import Answer
 
 _MAX_STUDENT_BODY_BYTES: Final = 1_000_000
@@ -31,7 +31,8 @@ class RouteSelector:
         """Return the decision on a call before the student or teacher is asked."""
         call = builder.call
         route = self.table.route(call.task, call.at)
-        able = not call.stored and len(call.raw or b"") <= _MAX_STUDENT_BODY_BYTES and is_answerable(call.request)
+        able = not call.stored and len(call.raw or b"") <= _MAX_STUDENT_BODY_BYTES
+        able = able and builder.student_can_answer and has_checkable_form(call.request)
         able = able and (route is None or await builder.check_recordable())
         decision = decide(
             route,

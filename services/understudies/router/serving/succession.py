@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Final
 
 from understudies.datasets.teacher_lineage import retirement_of
-from understudies.dialects.capabilities import student_can_answer
 from understudies.events import Reason, position
 from understudies.router.call import Call
 from understudies.router.recording.invocation import InvocationBuilder
@@ -34,7 +33,7 @@ class SuccessionSampler:
     def offer(self, outcome: CallOutcome) -> None:
         """Ask the successor about a call that has ended, in the background, if the call is drawn."""
         builder = outcome.pending.builder
-        successor = self._find_successor(builder.call)
+        successor = self._find_successor(builder)
         if successor is None or outcome.pending.route.reason in _NEVER_SERVED:
             return
         sample = self._rules.for_task(builder.call.task).succession_sample
@@ -53,13 +52,14 @@ class SuccessionSampler:
             return builder
         return builder.with_successor(successor)
 
-    def _find_successor(self, call: Call) -> str | None:
+    def _find_successor(self, builder: InvocationBuilder) -> str | None:
         """Return the model to ask about a call; None if it is not to be asked about."""
+        call = builder.call
         successor = self._rules.successor_of(call.model)
         if successor is None or not self._has_student(call):
             return None
         # Asking again would repeat what the provider stores or does itself.
-        if call.stored or not student_can_answer(call.request):
+        if call.stored or not builder.student_can_answer:
             return None
         retirement = retirement_of(call.model, self._rules.retirements())
         if retirement is None:

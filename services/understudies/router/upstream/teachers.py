@@ -4,9 +4,9 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from understudies.router.call import Call, TeacherAnswer, TeacherError, TeacherStream
 from understudies.router.http1.client import HttpClient
@@ -80,13 +80,14 @@ class TeacherPool:
         """The teachers with their breakers and counts, for metrics."""
         return list(self._upstreams.values())
 
-    async def ask(self, call: Call, *, fresh: bool = False) -> TeacherAnswer:
+    # Not coroutine functions themselves: each coroutine around another costs a call as much as a look-up of its price.
+    def ask(self, call: Call, *, fresh: bool = False) -> Coroutine[Any, Any, TeacherAnswer]:
         """Return the complete answer, bypassing any cache if `fresh`; raises TeacherError."""
-        return await self._with_failover(call, self._unary.ask, fresh=fresh)
+        return self._with_failover(call, self._unary.ask, fresh=fresh)
 
-    async def stream(self, call: Call) -> TeacherStream:
+    def stream(self, call: Call) -> Coroutine[Any, Any, TeacherStream]:
         """Return the answer once its first chunk has arrived; raises TeacherError."""
-        return await self._with_failover(call, self._streaming.ask)
+        return self._with_failover(call, self._streaming.ask)
 
     async def pass_through(
         self,

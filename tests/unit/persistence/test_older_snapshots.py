@@ -62,6 +62,9 @@ def _find_lost(written: Any, restored: Any, place: str = "") -> list[str]:
             # Words and days of a group were together.
             written = {**written, "words": {n: words for n, (words, _) in written["groups"].items()}}
             written["days"] = {n: days for n, (_, days) in written.pop("groups").items()}
+        if "traffic" in written:
+            # How often a trial's student is sure was part of the trial itself.
+            restored = {**restored, **restored.get("confident_share", {})}
         steps = [
             (f"{place}.{key}".lstrip("."), value, restored.get(key))
             for key, value in written.items()

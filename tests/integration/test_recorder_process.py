@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -117,6 +118,20 @@ async def test_a_router_that_is_killed_has_recorded_all_that_it_was_told(tmp_pat
         assert await router.wait() == -signal.SIGKILL
         async with asyncio.timeout(SECONDS):
             assert await arrived(broker, 51) == ["sent", *(f"call-{number}" for number in range(50))]
+
+
+async def test_without_memory_to_share_everything_else_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(name: str) -> int:
+        raise OSError(errno.ENOSYS, "not here")
+
+    monkeypatch.setattr(os, "memfd_create", refuse)
+    async with TansuBroker() as broker, running(scribe(broker.bootstrap, tmp_path)) as made:
+        assert "no memory can be shared with the recorder process" in caplog.text
+        made.record(event("only"))
+        assert await made.deliver(SECONDS)
+        assert await arrived(broker, 1) == ["only"]
 
 
 async def test_while_the_bus_is_away_events_are_on_disk_and_the_next_one_delivers_them(tmp_path: Path) -> None:

@@ -189,8 +189,13 @@ class ProcessRecorder:
         try:
             self._shared = SharedLog()
         except (AttributeError, OSError) as error:
-            # Some systems have no such memory.
-            _log.warning("a killed router will not have recorded its last %g s: %r", self._linger_s, error)
+            # Only Linux has such memory.
+            _log.warning(
+                "no memory can be shared with the recorder process: the calls of the last %g s before a kill of the "
+                "router will not be recorded: %r",
+                self._linger_s,
+                error,
+            )
             return
         self._unacked.share(self._shared)
 

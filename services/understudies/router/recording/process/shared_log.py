@@ -1,4 +1,4 @@
-"""Share the events that were not sent yet with the recorder process, so that they outlive this process.
+"""Share the events that were not sent yet with the recorder process, so that they outlive the router's.
 
 Events are sent in batches. Until a batch is in the kernel's hands, its events are also in memory that both processes
 hold (`memfd_create`), which a process that is killed leaves behind. Nothing is written to disk: the events are not

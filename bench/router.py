@@ -1,6 +1,6 @@
 """The router against nginx, a bare proxy and the proxies that others use, in front of the same instant upstream.
 
-    python bench/router.py --parts throughput,latency,ttft,steady,memory,workers,crowded,peers
+    python bench/router.py --parts throughput,latency,ttft,streams,steady,memory,workers,crowded,peers
 
 Everything runs on this machine, over loopback, each server as one worker: an upstream (nginx that returns a chat
 completion of 0.5 kB), a broker, the router as a user starts it, and the load. Every call is recorded and published
@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench.proxies.cpu_quota import is_available, limit_cpu
+from bench.proxies.many_streams import run_many_streams
 from bench.proxies.nginx import start_instant_upstream, start_plain_proxy
 from bench.proxies.open_loop import run_open_loop
 from bench.proxies.peers import PeerProxy, start_ferrogw, start_litellm, start_portkey, start_rolter
@@ -38,8 +40,9 @@ from bench.proxies.wrk import LoadResult, run_wrk
 from tests.support.tansu_broker import TansuBroker
 
 PEERS = ("rolter", "ferrogw", "litellm", "portkey")
-PARTS = ("throughput", "latency", "ttft", "steady", "memory", "workers", "crowded", "peers")
+PARTS = ("throughput", "latency", "ttft", "streams", "steady", "memory", "workers", "crowded", "peers")
 _CORE_SHARE = 0.3
+_STREAM_TOKENS, _STREAM_GAP_MS = 50, 100
 BARS = {
     "requests_per_second": 2500,
     "p50_at_one_ms": 0.8,
@@ -47,6 +50,7 @@ BARS = {
     "times_portkey": 4,
     "steady_p99_ms": 5,
     "ttft_added_p50_ms": 1,
+    "streams_added_p99_ms": 10,
     "memory_growth": 1.1,
     "workers_speedup": 1.7,
 }
@@ -215,7 +219,45 @@ def measure_ttft(bench: RouterBench) -> None:
             for what in ("p50", "p99", "whole_p50")
         },
     }
-    print_progress(f"streams: {bench.figures['ttft']}")
+    print_progress(f"one stream after the other: {bench.figures['ttft']}")
+
+
+def measure_streams(bench: RouterBench) -> None:
+    """What the router adds until the first piece where many streams run at once, and the CPU that a stream takes."""
+    port, at_once, seconds = free_port(), bench.options.streams_at_once, bench.options.streams_seconds
+    figures: dict[str, Any] = {"at_once": at_once, "seconds": seconds, "events": _STREAM_TOKENS + 2}
+    with contextlib.ExitStack() as opened:
+        command = [sys.executable, "-m", "bench.proxies.streaming", str(port)]
+        command += ["--tokens", str(_STREAM_TOKENS), "--gap-ms", str(_STREAM_GAP_MS)]
+        teacher = start_process("direct", command, f"http://127.0.0.1:{port}", bench.folder / "streams-teacher.log")
+        opened.callback(teacher.stop)
+        nginx = start_plain_proxy(bench.folder, teacher.url, name="nginx-streams", buffering=False)
+        opened.callback(nginx.stop)
+        router = opened.enter_context(bench.start_router("router-streams", teacher.url))
+        for name, server in {"direct": teacher, "nginx": nginx, "router": router}.items():
+            before, family_before, teacher_before = server.cpu_s, server.tree_cpu_s, teacher.cpu_s
+            began = time.monotonic()
+            found = run_many_streams(server.url, at_once, seconds, _STREAM_TOKENS, _STREAM_GAP_MS)
+            took_s, streams = time.monotonic() - began, max(1, found.completed)
+            cpu_us, all_us = (server.cpu_s - before) * 1e6, (server.tree_cpu_s - family_before) * 1e6
+            figures[name] = {
+                **asdict(found),
+                "teacher_cores": round((teacher.cpu_s - teacher_before) / took_s, 3),
+                "cores": round(cpu_us / 1e6 / took_s, 3),
+                "cpu_us": round(cpu_us / streams, 1),
+                "family_cpu_us": round(all_us / streams, 1),
+                "event_cpu_us": round(cpu_us / streams / figures["events"], 2),
+                "event_family_cpu_us": round(all_us / streams / figures["events"], 2),
+            }
+            print_progress(f"{name:6} with {at_once} streams at once: {figures[name]}")
+    bench.answered += figures["router"]["completed"]
+    bench.interrupted += figures["router"]["broken"]
+    bench.errors += figures["router"]["broken"]
+    for name in ("nginx", "router"):
+        for what in ("p50", "p99"):
+            added = figures[name][f"{what}_ms"] - figures["direct"][f"{what}_ms"]
+            figures[f"{name}_added_{what}_ms"] = round(added, 3)
+    bench.figures["streams"] = figures
 
 
 def measure_open_loop(bench: RouterBench) -> None:
@@ -299,6 +341,9 @@ def check_bars(figures: Mapping[str, Any]) -> dict[str, bool]:
     if "ttft" in figures:
         added = figures["ttft"]["router_added_p50_ms"] <= BARS["ttft_added_p50_ms"]
         reached["ttft_added_p50_ms"] = added and figures["ttft"]["same_bytes"]
+    if "streams" in figures:
+        added = figures["streams"]["router_added_p99_ms"] <= BARS["streams_added_p99_ms"]
+        reached["streams_added_p99_ms"] = added and not figures["streams"]["router"]["broken"]
     if "steady" in figures:
         reached["steady_p99_ms"] = figures["steady"]["router"]["p99_ms"] <= BARS["steady_p99_ms"]
     if "memory" in figures:
@@ -341,6 +386,7 @@ def run_parts(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             measure_closed_loop(bench, options.parts)
         for name, part in {
             "ttft": measure_ttft,
+            "streams": measure_streams,
             "steady": measure_open_loop,
             "memory": measure_memory,
             "workers": measure_workers,
@@ -374,7 +420,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=10, help="of each round")
     parser.add_argument("--steady-seconds", type=int, default=60)
-    parser.add_argument("--streams", type=int, default=1000)
+    parser.add_argument("--streams", type=int, default=1000, help="of the part ttft, one after the other")
+    parser.add_argument("--streams-at-once", type=int, default=512, help="of the part streams")
+    parser.add_argument("--streams-seconds", type=float, default=60, help="of the part streams, for each server")
     parser.add_argument("--memory-requests", type=int, default=1_000_000)
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "peers", help="where the peers are installed")
     options = parser.parse_args()

@@ -1,37 +1,60 @@
 """A teacher that streams, and the time until a stream's first piece and its last.
 
-As a program it is the teacher: `python -m bench.proxies.streaming PORT`. It sends the first event with the headers, at
-once, and then one event every 2 ms.
+As a program it is the teacher: `python -m bench.proxies.streaming PORT [--tokens 9] [--gap-ms 2]`. It sends the first
+event with the headers, at once, and then one event after each gap.
 """
 
+import argparse
 import asyncio
 import contextlib
 import gc
 import json
+import re
 import statistics
-import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import httptools
+import uvloop
 from bench.proxies.payloads import ANSWER, make_chunk
 from bench.proxies.payloads import make_request as asked_for
 
-_EVENTS = 8
-_GAP_S = 0.002
 _WHOLE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
     len(ANSWER),
     ANSWER.encode(),
 )
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+_TOKENS = re.findall(
+    r" ?\w+|[.,]",
+    "Your new card was sent on Monday and should be with you within five working days. If it has not come by then, "
+    "please tell us in the app under Cards, and we will block it and send another one free of charge.",
+)
+
+
+def make_events(tokens: int) -> list[bytes]:
+    """What the teacher sends, one event for each token and two at the end."""
+    events = [make_chunk(_TOKENS[number % len(_TOKENS)]) for number in range(tokens)]
+    return [*events, make_chunk("", "stop"), b"data: [DONE]\n\n"]
+
+
+def make_stream_request(number: int) -> bytes:
+    """One of the requests, for a stream, as it goes over the wire."""
+    body = json.dumps({**json.loads(asked_for(number)), "stream": True}).encode()
+    return (
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
+        b"authorization: Bearer sk-bench\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+    )
 
 
 class _StreamingTeacher(asyncio.Protocol):
-    def __init__(self) -> None:
+    def __init__(self, writes: Sequence[bytes], gap_s: float) -> None:
         self._parser: Any = httptools.HttpRequestParser(self)
         self._transport: Any = None
         self._body = b""
+        self._writes = writes
+        self._gap_s = gap_s
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -44,29 +67,26 @@ class _StreamingTeacher(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         asked, self._body = self._body, b""
-        if not (asked and json.loads(asked).get("stream")):
+        if asked and json.loads(asked).get("stream"):
+            self._send(0)
+        else:
             self._transport.write(_WHOLE)
-            return
-        self._transport.write(_HEAD + _encode_chunk(make_chunk("card")))
-        asyncio.get_running_loop().call_later(_GAP_S, self._send_next, _EVENTS)
 
-    def _send_next(self, left: int) -> None:
+    def _send(self, number: int) -> None:
         if self._transport.is_closing():
             return
-        if left:
-            self._transport.write(_encode_chunk(make_chunk("_arrival")))
-            asyncio.get_running_loop().call_later(_GAP_S, self._send_next, left - 1)
-        else:
-            self._transport.write(
-                _encode_chunk(make_chunk("", "stop")) + _encode_chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
-            )
+        self._transport.write(self._writes[number])
+        if number + 1 < len(self._writes):
+            asyncio.get_running_loop().call_later(self._gap_s, self._send, number + 1)
 
 
-def _encode_chunk(piece: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(piece), piece)
+def _encode_writes(tokens: int) -> list[bytes]:
+    """The teacher's writes to a socket: the head with the first event, and at last the two ends with the end of all."""
+    first, *between, stop, done = [b"%x\r\n%b\r\n" % (len(event), event) for event in make_events(tokens)]
+    return [_HEAD + first, *between, stop + done + b"0\r\n\r\n"]
 
 
-class _Stream(asyncio.Protocol):
+class StreamClient(asyncio.Protocol):
     """One connection that asks for streams and keeps the time."""
 
     def __init__(self) -> None:
@@ -99,6 +119,8 @@ class _Stream(asyncio.Protocol):
 
     async def ask(self, request: bytes) -> tuple[float, float, bytes]:
         """Milliseconds to the first piece and to the end, and the body."""
+        if self._transport.is_closing():
+            raise ConnectionError("hung up between two streams")
         self.pieces = []
         self._done = asyncio.get_running_loop().create_future()
         began = time.perf_counter()
@@ -139,12 +161,8 @@ async def time_streams(urls: dict[str, str], streams: int) -> tuple[dict[str, St
     opened = {}
     for name, url in urls.items():
         host, port = url.removeprefix("http://").split(":")
-        _, opened[name] = await loop.create_connection(_Stream, host, int(port))
-    body = json.dumps({**json.loads(asked_for(0)), "stream": True}).encode()
-    request = (
-        b"POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
-        b"authorization: Bearer sk-bench\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
-    )
+        _, opened[name] = await loop.create_connection(StreamClient, host, int(port))
+    request = make_stream_request(0)
     spans = {name: StreamTimings() for name in urls}
     same = dict.fromkeys(urls, True)
     gc.freeze()
@@ -162,11 +180,19 @@ async def time_streams(urls: dict[str, str], streams: int) -> tuple[dict[str, St
     return spans, same
 
 
-async def _serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(_StreamingTeacher, "127.0.0.1", port)
+async def _serve(port: int, tokens: int, gap_s: float) -> None:
+    writes = _encode_writes(tokens)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _StreamingTeacher(writes, gap_s), "127.0.0.1", port, backlog=4096
+    )
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(int(sys.argv[1])))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("port", type=int)
+    parser.add_argument("--tokens", type=int, default=9)
+    parser.add_argument("--gap-ms", type=float, default=2.0)
+    given = parser.parse_args()
+    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(given.port, given.tokens, given.gap_ms / 1e3))

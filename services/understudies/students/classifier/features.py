@@ -1,13 +1,15 @@
 """Compute features of texts: weighted n-grams and sentence vectors."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache, partial
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
 from understudies.students.classifier.sentences import normalize_text, static_vectors
 from understudies.students.encoder.sentence_encoder import sentence_encoder
@@ -15,6 +17,8 @@ from understudies.students.vectors import Floats, normalize_rows
 
 _ENOUGH = 200
 _STATIC_SHARE = 0.5
+_LONGEST_IN_WORDS: Final = 4
+_LONGEST_OF_WORDS: Final = 2
 
 Terms = tuple[str, ...]
 
@@ -38,22 +42,30 @@ class NGrams:
         self.longest = longest
         self.terms = terms
         self.rarity = rarity
-        self._split = _vectorizer(analyzer, longest).build_analyzer()
+        self._split = _splitter(analyzer, longest)
         self._index = {term: index for index, term in enumerate(terms)}
 
     @classmethod
-    def fit(cls, texts: Sequence[str], analyzer: str, longest: int) -> "NGrams":
-        vectorizer = _vectorizer(analyzer, longest)
-        # Use terms that occur only once only while there are few texts.
-        vectorizer.min_df = 2 if len(texts) >= _ENOUGH else 1
+    def fit(cls, texts: Sequence[str], analyzer: str, longest: int) -> tuple["NGrams", sparse.csr_matrix]:
+        """Fit on texts; returns the n-grams, and the rows of the texts."""
         if not any(character.isalnum() for text in texts for character in text):
-            return cls(analyzer, longest, (), np.zeros(0, np.float32))
-        vectorizer.fit(texts)
+            nothing = sparse.csr_matrix((len(texts), 0), dtype=np.float32)
+            return cls(analyzer, longest, (), np.zeros(0, np.float32)), nothing
+        # Use terms that occur only once only while there are few texts.
+        least = 2 if len(texts) >= _ENOUGH else 1
+        vectorizer = CountVectorizer(analyzer=_splitter(analyzer, longest), min_df=least, dtype=np.int64)
+        counts = vectorizer.fit_transform(texts)
+        counts.sort_indices()
         terms = tuple(str(term) for term in vectorizer.get_feature_names_out())
-        return cls(analyzer, longest, terms, vectorizer.idf_.astype(np.float32))
+        rarity = TfidfTransformer().fit(counts).idf_.astype(np.float32)
+        values = ((1 + np.log(counts.data)) * rarity[counts.indices]).astype(np.float32)
+        for first, last in pairwise(counts.indptr):
+            values[first:last] = _scaled(values[first:last])
+        rows = sparse.csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape)
+        return cls(analyzer, longest, terms, rarity), rows
 
     def __call__(self, texts: Sequence[str]) -> sparse.csr_matrix:
-        # The vectorizer's own transform gives the same result, but spends a millisecond per call on validation.
+        # A vectorizer's own transform gives the same result, but spends a millisecond per call on validation.
         rows = [self._row(text) for text in texts]
         ends = np.cumsum([0, *(len(columns) for columns, _ in rows)])
         columns = np.concatenate([columns for columns, _ in rows] or [np.zeros(0, np.intp)])
@@ -64,8 +76,7 @@ class NGrams:
         indexes = [index for gram in self._split(text) if (index := self._index.get(gram)) is not None]
         columns, counts = np.unique(np.array(indexes, np.intp), return_counts=True)
         values = ((1 + np.log(counts)) * self.rarity[columns]).astype(np.float32)
-        scaled: Floats = values / max(float(np.linalg.norm(values)), 1e-9)
-        return columns, scaled.astype(np.float32)
+        return columns, _scaled(values)
 
 
 class Featurizer:
@@ -80,14 +91,14 @@ class Featurizer:
     def fit(cls, texts: Sequence[str], *, encoder: bool) -> tuple["Featurizer", Features]:
         """Fit a featurizer on texts; returns it and their features."""
         texts = [normalize_text(text) for text in texts]
-        grams = [NGrams.fit(texts, "char_wb", 4), NGrams.fit(texts, "word", 2)]
+        fitted = _fit_grams(tuple(texts))
         sentences = _sentences(texts, encoder)
         centre = sentences.mean(axis=0)
         # Centring identical texts would leave only rounding errors.
         if float(np.abs(sentences - centre).max()) < 1e-4:
             centre = np.zeros_like(centre)
-        featurizer = cls(grams, centre, encoder=encoder)
-        return featurizer, Features(featurizer._grams(texts), normalize_rows(sentences - centre))
+        featurizer = cls([grams for grams, _ in fitted], centre, encoder=encoder)
+        return featurizer, Features(_stack([rows for _, rows in fitted]), normalize_rows(sentences - centre))
 
     def prepare(self, texts: Sequence[str]) -> None:
         """Encode texts in batches, which takes less than one by one; their vectors are cached."""
@@ -103,7 +114,7 @@ class Featurizer:
         return Features(self._grams(texts), normalize_rows(_sentences(texts, self.encoder) - self.centre))
 
     def _grams(self, texts: Sequence[str]) -> sparse.csr_matrix:
-        return sparse.csr_matrix(sparse.hstack([grams(texts) for grams in self.grams], format="csr"))
+        return _stack([grams(texts) for grams in self.grams])
 
 
 def _sentences(texts: Sequence[str], encoder: bool) -> Floats:
@@ -113,12 +124,44 @@ def _sentences(texts: Sequence[str], encoder: bool) -> Floats:
     return normalize_rows(np.hstack([_STATIC_SHARE * static, sentence_encoder().vectors(texts)]).astype(np.float32))
 
 
-def _vectorizer(analyzer: str, longest: int) -> TfidfVectorizer:
-    settings: dict[str, Any] = {"token_pattern": r"(?u)\b\w+\b"} if analyzer == "word" else {}
-    return TfidfVectorizer(
-        analyzer=analyzer,
-        ngram_range=(2 if analyzer == "char_wb" else 1, longest),
-        sublinear_tf=True,
-        lowercase=False,
-        **settings,
+@lru_cache(maxsize=2)
+def _fit_grams(texts: tuple[str, ...]) -> tuple[tuple[NGrams, sparse.csr_matrix], ...]:
+    """Fit both kinds of n-grams; kept for the texts of the last fits, as the next variant of a student has the same."""
+    return NGrams.fit(texts, "char_wb", _LONGEST_IN_WORDS), NGrams.fit(texts, "word", _LONGEST_OF_WORDS)
+
+
+def _stack(parts: Sequence[sparse.csr_matrix]) -> sparse.csr_matrix:
+    return sparse.csr_matrix(sparse.hstack(parts, format="csr"))
+
+
+def _scaled(values: Floats) -> Floats:
+    scaled: Floats = values / max(float(np.linalg.norm(values)), 1e-9)
+    return scaled.astype(np.float32)
+
+
+def _splitter(analyzer: str, longest: int) -> Callable[[str], list[str]]:
+    """Return what splits a normalised text into n-grams."""
+    if analyzer == "char_wb":
+        return partial(_split_inside_words, longest=longest)
+    split: Callable[[str], list[str]] = CountVectorizer(
+        ngram_range=(1, longest), lowercase=False, token_pattern=r"(?u)\b\w+\b"
+    ).build_analyzer()
+    return split
+
+
+def _split_inside_words(text: str, longest: int) -> list[str]:
+    return [gram for word in text.split() for gram in _split_word(word, longest)]
+
+
+@lru_cache(maxsize=20_000)
+def _split_word(word: str, longest: int) -> tuple[str, ...]:
+    """Return the n-grams of two and more characters of a word with a space on each side, as scikit-learn does.
+
+    Words come again, so that this is most of the work of a text.
+    """
+    padded = f" {word} "
+    return tuple(
+        padded[begin : begin + length]
+        for length in range(2, min(longest, len(padded)) + 1)
+        for begin in range(len(padded) - length + 1)
     )

@@ -1,6 +1,6 @@
 """The budget service: decide which students are worth their cost, and how much they serve."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -113,6 +113,11 @@ class BudgetApp(SavedState):
     def recently_published(self) -> list[Event]:
         """Return the latest published decisions."""
         return self._outbox.recently_published()
+
+    def keep_tasks(self, owns: Callable[[str], bool]) -> None:
+        """Drop the state, and what waits to be published, of all tasks of which `owns` is not true."""
+        self.tasks = {name: state for name, state in self.tasks.items() if owns(name)}
+        self._outbox.keep_tasks(owns)
 
     async def restore(self, state: dict[str, Any]) -> None:
         """Restore the state from a snapshot."""

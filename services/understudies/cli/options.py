@@ -36,6 +36,14 @@ StandbyOption = Annotated[
     ),
 ]
 
+PartitionedOption = Annotated[
+    bool,
+    typer.Option(
+        "--partitioned",
+        help="Share the work by task with others started so on the same data folder: each owns some partitions.",
+    ),
+]
+
 ServeOption = Annotated[bool, typer.Option("--serve", help="Show the result in the console afterwards, until Ctrl-C.")]
 ServePortOption = Annotated[
     int, typer.Option("--port", help="Port of that console on 127.0.0.1; 0 takes any free one.", min=0, max=65535)

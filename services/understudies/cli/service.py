@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,28 +12,32 @@ from understudies.cli.options import (
     ArtifactsOption,
     BootstrapOption,
     DataOption,
+    PartitionedOption,
     RulesOption,
     StandbyOption,
 )
+from understudies.cli.partitioned_service import run_partitioned_service
 from understudies.cli.process import print_line, report_errors
 from understudies.cli.single_service import artifact_root, load_bus_settings, run_single_service
 from understudies.runtime.clock import SystemClock
+from understudies.runtime.errors import ConfigurationError
 from understudies.runtime.logs import configure_logging
+from understudies.runtime.partitioned.folder import require_whole
 from understudies.runtime.process import is_locked, lock_data_dir
 from understudies.runtime.rules.source import RulesSource
 from understudies.runtime.settings import OnlineSettings, StoreSettings, settings_from
 
 if TYPE_CHECKING:
-    from prometheus_client.registry import Collector
-
+    from understudies.cli.single_service import Description
     from understudies.datasets.object_store import ObjectStore
-    from understudies.monitoring.admin_app import ReadPart
     from understudies.observer.settings import ObserverSettings
     from understudies.runtime.bus.bus import Bus
-    from understudies.runtime.service import Service
+    from understudies.runtime.service import Partitionable, Service
     from understudies.runtime.store import Store
     from understudies.status.parts import StatusPart
+    from understudies.status.reader import TaskStates, TrialSource
 
+PARTITIONED = ("evaluator", "budget")
 SERVICES = {
     "observer": "Run the observer: store all topics, build datasets on demand.",
     "evaluator": "Run the evaluator: verdicts, gates, drift.",
@@ -60,6 +64,7 @@ def service_command(name: str) -> Callable[..., None]:
             async def compose(bus: "Bus", files: "ObjectStore", opened: contextlib.AsyncExitStack) -> "Service":
                 return await _create_service(name, bus, files, folder, source, opened)
 
+            require_whole(folder, name)
             if standby and is_locked(folder, name):
                 print_line(f"{name} stands by: it takes over when the process that uses {str(folder)!r} ends")
             with lock_data_dir(folder, name, patience_s=inf if standby else 0.0):
@@ -75,7 +80,70 @@ def service_command(name: str) -> Callable[..., None]:
                     )
                 )
 
-    return run
+    def run_or_share(
+        bootstrap: BootstrapOption = None,
+        data: DataOption = DEFAULT_DATA_DIR,
+        artifacts: ArtifactsOption = None,
+        rules: RulesOption = None,
+        standby: StandbyOption = False,
+        partitioned: PartitionedOption = False,
+    ) -> None:
+        if not partitioned:
+            run(bootstrap, data, artifacts, rules, standby)
+            return
+        configure_logging()
+        with report_errors():
+            if standby:
+                raise ConfigurationError(
+                    "--partitioned goes without --standby: who shares the work stands by for the others"
+                )
+            source = RulesSource(path=rules)
+            settings, folder = load_bus_settings(name, bootstrap), data.resolve()
+            with lock_data_dir(folder, name, shared=True):
+                asyncio.run(
+                    run_partitioned_service(
+                        name,
+                        settings,
+                        data=folder,
+                        artifacts=artifact_root(folder, artifacts),
+                        rules=source,
+                        open_factory=lambda files, opened: _partition_factory(name, files, source, opened),
+                        describe=lambda services: _describe_partitions(name, services, source),
+                    )
+                )
+
+    return run_or_share if name in PARTITIONED else run
+
+
+def _partition_factory(
+    name: str, files: "ObjectStore", rules: RulesSource, opened: contextlib.AsyncExitStack
+) -> "Callable[[Bus], Partitionable]":
+    """Return what creates the service of each partition; all of them share the students that are loaded."""
+    from understudies.events import new_id
+
+    if name == "budget":
+        from understudies.budget.app import create_app as create_budget
+        from understudies.budget.settings import BudgetSettings
+
+        budget_settings = settings_from(BudgetSettings)
+        return lambda bus: create_budget(budget_settings, bus=bus, rules=rules, new_id=new_id)
+    from understudies.evaluator.app import create_app as create_evaluator
+    from understudies.evaluator.settings import EvaluatorSettings
+    from understudies.students.student_cache import StudentCache
+
+    settings, students = settings_from(EvaluatorSettings), StudentCache(files)
+    opened.push_async_callback(students.close)
+    return lambda bus: create_evaluator(
+        settings, bus=bus, object_store=files, students=students, rules=rules, new_id=new_id
+    )
+
+
+def _describe_partitions(name: str, services: "Callable[[], Sequence[Service]]", rules: RulesSource) -> "Description":
+    from understudies.status.partitions import PartitionedBudget, PartitionedTrials
+
+    if name == "budget":
+        return _describe_budget(PartitionedBudget(services), rules)
+    return _describe_evaluation(PartitionedTrials(services))
 
 
 async def _create_service(
@@ -134,14 +202,37 @@ async def _create_service(
     return create_budget(settings_from(BudgetSettings), bus=bus, rules=rules, new_id=new_id)
 
 
-def _describe_service(service: "Service", rules: RulesSource) -> "tuple[tuple[Collector, ...], ReadPart | None]":
+def _describe_budget(budget: "TaskStates", rules: RulesSource) -> "Description":
+    from understudies.budget.settings import BudgetSettings
+    from understudies.monitoring.budget_metrics import BudgetCollector
+    from understudies.status import part_readers
+
+    now, settings = SystemClock().now, settings_from(BudgetSettings)
+    reader = part_readers.budget_reader(budget, rules, settings)
+
+    async def read(task: str | None) -> "StatusPart":
+        return await part_readers.read_budget_part(reader, now())
+
+    return (BudgetCollector(budget, reader.phase, now),), read
+
+
+def _describe_evaluation(evaluation: "TrialSource") -> "Description":
+    from understudies.monitoring.evaluator_metrics import EvaluatorCollector
+    from understudies.status import part_readers
+
+    now = SystemClock().now
+
+    async def read(task: str | None) -> "StatusPart":
+        return part_readers.read_evaluator_part(evaluation, now())
+
+    return (EvaluatorCollector(evaluation),), read
+
+
+def _describe_service(service: "Service", rules: RulesSource) -> "Description":
     """Return the collectors of a service, and what tells its part of the status."""
     from understudies.budget.app import BudgetApp
-    from understudies.budget.settings import BudgetSettings
     from understudies.evaluator.app import EvaluatorApp
     from understudies.judges.backends import BACKENDS
-    from understudies.monitoring.budget_metrics import BudgetCollector
-    from understudies.monitoring.evaluator_metrics import EvaluatorCollector
     from understudies.observer.app import ObserverApp
     from understudies.status import part_readers
     from understudies.status.parts import TrainerPart
@@ -150,20 +241,9 @@ def _describe_service(service: "Service", rules: RulesSource) -> "tuple[tuple[Co
 
     now = SystemClock().now
     if isinstance(service, BudgetApp):
-        budget, settings = service, settings_from(BudgetSettings)
-        reader = part_readers.budget_reader(budget, rules, settings)
-
-        async def read_budget(task: str | None) -> "StatusPart":
-            return await part_readers.read_budget_part(reader, now())
-
-        return (BudgetCollector(budget, reader.phase, now),), read_budget
+        return _describe_budget(service, rules)
     if isinstance(service, EvaluatorApp):
-        evaluation = service.evaluation
-
-        async def read_trials(task: str | None) -> "StatusPart":
-            return part_readers.read_evaluator_part(evaluation, now())
-
-        return (EvaluatorCollector(evaluation),), read_trials
+        return _describe_evaluation(service.evaluation)
     if isinstance(service, ObserverApp):
         store, prices = service.store, PriceSources()
 

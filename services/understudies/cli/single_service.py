@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from understudies.datasets.object_store import ObjectStore
     from understudies.monitoring.admin_app import ReadPart
+    from understudies.monitoring.service_metrics import RunningService
     from understudies.runtime.bus.bus import Bus
-    from understudies.runtime.runner import Runner
     from understudies.runtime.service import Service
 
-AdminFactory = Callable[["Service"], tuple["tuple[Collector, ...]", "ReadPart | None"]]
-"""Returns the collectors of a service, and what tells its part of the status."""
+Description = tuple["tuple[Collector, ...]", "ReadPart | None"]
+"""The collectors of a service, and what tells its part of the status."""
 ServiceFactory = Callable[["Bus", "ObjectStore", contextlib.AsyncExitStack], Awaitable["Service"]]
 """Creates the service; the resources that it opens are closed with the stack."""
 
@@ -52,7 +52,7 @@ async def run_single_service(
     artifacts: str,
     rules: RulesSource,
     create_service: ServiceFactory,
-    describe: AdminFactory | None = None,
+    describe: Callable[["Service"], Description] | None = None,
 ) -> None:
     """Run a service until SIGTERM or Ctrl-C, and print its address, broker and artifacts."""
     from understudies.datasets.object_store import ObjectStore
@@ -74,7 +74,7 @@ async def run_single_service(
         generation = settings.generation or settings.bootstrap or ""
         runner = Runner(app, bus, snapshots=SnapshotStore(data / "snapshots"), generation=generation)
         if describe is not None:
-            await _open_admin(runner, describe, opened)
+            await open_admin(runner, describe(app), opened)
         await runner.start()
         freeze_startup_objects()
         group = f"group {settings.group_prefix}-{name}" if settings.group_prefix else "no group"
@@ -91,7 +91,7 @@ async def run_single_service(
         exit_now()
 
 
-async def _open_admin(runner: "Runner", describe: AdminFactory, opened: contextlib.AsyncExitStack) -> None:
+async def open_admin(runner: "RunningService", described: Description, opened: contextlib.AsyncExitStack) -> None:
     """Tell how the service stands on a port, if the settings name one; it listens before the service runs."""
     from understudies.cli.options import status_access
     from understudies.monitoring.admin_app import AdminApp, PartEndpoint, start_admin_server
@@ -100,8 +100,8 @@ async def _open_admin(runner: "Runner", describe: AdminFactory, opened: contextl
     settings = settings_from(AdminSettings)
     if settings.port is None:
         return
-    collectors, read_part = describe(runner.service)
-    name = runner.service.name
+    collectors, read_part = described
+    name = runner.name
 
     def starting() -> str:
         return "" if runner.is_running else _describe_start(name)

@@ -1,7 +1,7 @@
 """The evaluator: measure a student's agreement with its teacher, and gate its promotion on it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Annotated, Any, Final
@@ -177,6 +177,12 @@ class EvaluatorApp(SavedState):
     def recently_published(self) -> list[Event]:
         """Return the latest published decisions and alarms."""
         return self._outbox.recently_published()
+
+    def keep_tasks(self, owns: Callable[[str], bool]) -> None:
+        """Drop the trials, and what waits to be published, of all tasks of which `owns` is not true."""
+        self.evaluation.keep_tasks(owns)
+        self._deferred = {name: one for name, one in self._deferred.items() if owns(one.task)}
+        self._outbox.keep_tasks(owns)
 
     def state(self) -> Any:
         """Return a JSON-serialisable snapshot, that of the evaluation included."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Annotated, Final, Literal, NamedTuple
@@ -151,6 +151,13 @@ class Evaluation(SavedState):
                 **self.failing_classes(trial.promotion.task),
                 **trial.failing_classes(),
             }
+
+    def keep_tasks(self, owns: Callable[[str], bool]) -> None:
+        """Drop the trials, and the calls that wait for their audit, of all tasks of which `owns` is not true."""
+        self.trials = OrderedDict((name, trial) for name, trial in self.trials.items() if owns(trial.promotion.task))
+        self._failing_classes = {task: classes for task, classes in self._failing_classes.items() if owns(task)}
+        self._over_budget = {task: day for task, day in self._over_budget.items() if owns(task)}
+        self.pending_audits.keep_tasks(owns)
 
     def failing_classes(self, task: str) -> FailingClasses:
         """Return the classes of answers that the task's students failed, with the answers given in their place."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Annotated, Final
 
 from understudies.events import INVOCATIONS, Invocation, Message, Request, Route, encode
@@ -46,6 +47,11 @@ class PendingAudits(SavedState):
         call = INVOCATIONS.decode(encoded.encode())
         assert isinstance(call, Invocation)
         return call.model_copy(update={"request": audit.request})
+
+    def keep_tasks(self, owns: Callable[[str], bool]) -> None:
+        """Drop the calls of all tasks of which `owns` is not true."""
+        kept = ((id_, call) for id_, call in self._calls.items() if owns(INVOCATIONS.decode(call.encode()).task))
+        self._calls = OrderedDict(kept)
 
     def _on_restored(self) -> None:
         self._evict()

@@ -7,12 +7,12 @@ from typing import Final, get_args
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from understudies.budget.app import BudgetApp
 from understudies.budget.student_state import StudentState
 from understudies.budget.task_state import TaskState
 from understudies.monitoring import names
 from understudies.monitoring.families import Families
 from understudies.stats.bounds import anytime_lower_bound
+from understudies.status.reader import TaskStates
 from understudies.status.standing import Phase
 
 MAX_TASKS: Final = 200
@@ -24,7 +24,7 @@ FindPhase = Callable[[str, datetime], Phase]
 class BudgetCollector(Collector):
     """The figures of every task, from the state of the budget, on each collection; no query is made."""
 
-    def __init__(self, budget: BudgetApp, find_phase: FindPhase, now: Callable[[], datetime]) -> None:
+    def __init__(self, budget: TaskStates, find_phase: FindPhase, now: Callable[[], datetime]) -> None:
         self._budget = budget
         self._find_phase = find_phase
         self._now = now

@@ -5,18 +5,18 @@ from collections.abc import Iterator
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from understudies.evaluator.evaluation import Evaluation
 from understudies.evaluator.trial import Trial
 from understudies.judges.backends import BACKENDS
 from understudies.monitoring import names
 from understudies.monitoring.families import Families
+from understudies.status.reader import TrialSource
 from understudies.status.trial_progress import measure_gate_agreement, measure_progress
 
 
 class EvaluatorCollector(Collector):
     """The figures of every trial, from the state of the evaluator, on each collection."""
 
-    def __init__(self, evaluation: Evaluation) -> None:
+    def __init__(self, evaluation: TrialSource) -> None:
         self._evaluation = evaluation
 
     def collect(self) -> Iterator[Metric]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from itertools import chain, repeat
+from types import MappingProxyType
 from typing import Final
 
 from understudies.events import Event, encode, topic_of
@@ -50,13 +51,19 @@ class Runner:
         snapshots: SnapshotStore | None = None,
         generation: str = "",
         timer: Callable[[], float] = time.monotonic,
+        default_offsets: Offsets = MappingProxyType({}),
     ) -> None:
+        """`default_offsets` are where to begin on partitions of which there is no snapshot, as a group's committed."""
         self.service = service
         self._bus = bus
         self._snapshots = snapshots if isinstance(service, Stateful) else None
         self._snapshot_writer = SnapshotWriter(self._snapshots, service.name, timer) if self._snapshots else None
         self._generation = generation
+        self._default_offsets = default_offsets
         self._offsets: dict[tuple[str, int], int] = {}
+        self._saving: Offsets = {}
+        self.saved_offsets: Offsets = {}
+        """The offsets that the last snapshot of this process covers."""
         self._topic_ids: dict[str, str] = {}
         self._goal = BacklogGoal(bus, timer)
         self._current_assignment = 0
@@ -88,7 +95,7 @@ class Runner:
                     self._offsets = dict(snapshot.offsets)
                     self._topic_ids = dict(snapshot.topic_ids)
         # Also where a snapshot has no offsets of them, as that of a process which has only stood by.
-        begin = self._initial_offsets()
+        begin = {**self._default_offsets, **self._initial_offsets()}
         self._bus.consume(
             self.service.topics,
             self._handle,
@@ -251,6 +258,11 @@ class Runner:
         return all(done.get(where, 0) >= end for where, end in offsets.items() if where[0] in consumed)
 
     @property
+    def name(self) -> str:
+        """The name of the service."""
+        return self.service.name
+
+    @property
     def is_running(self) -> bool:
         """True from the end of the start to the stop."""
         return self._started
@@ -320,6 +332,11 @@ class Runner:
         await self._wait_snapshot()
         return True
 
+    async def wait_idle(self) -> None:
+        """Wait until the batch or tick in progress has ended, however long that takes."""
+        async with self._lock:
+            return
+
     def _start_snapshot(self) -> None:
         """Begin to save the current state, between two batches, with the offsets that it covers."""
         app = self.service
@@ -328,8 +345,13 @@ class Runner:
                 self._snapshot_writer.start_write(
                     lambda: encode_snapshot(app.state(), self._offsets, self._generation, self._since, self._topic_ids)
                 )
+            self._saving = dict(self._offsets)
             self._has_unsaved_changes = False
 
     async def _wait_snapshot(self) -> None:
-        if self._snapshot_writer is not None and not await self._snapshot_writer.wait_written():
+        if self._snapshot_writer is None:
+            return
+        if await self._snapshot_writer.wait_written():
+            self.saved_offsets = self._saving
+        else:
             self._has_unsaved_changes = True

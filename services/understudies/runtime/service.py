@@ -65,6 +65,15 @@ class RunsWithoutBus(Protocol):
 
 
 @runtime_checkable
+class Partitionable(Service, Stateful, Protocol):
+    """Service whose state is of single tasks, so that it can be dealt out by task."""
+
+    def keep_tasks(self, owns: Callable[[str], bool]) -> None:
+        """Drop the state of all tasks of which `owns` is not true."""
+        ...
+
+
+@runtime_checkable
 class Draining(Protocol):
     """Service that finishes pending work for its clients before it stops, and handles events meanwhile."""
 

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from understudies.budget.app import BudgetApp
 from understudies.budget.settings import BudgetSettings
-from understudies.evaluator.evaluation import Evaluation
 from understudies.evaluator.trial import Trial
 from understudies.judges.backends import BACKENDS
 from understudies.observer.totals import refresh_totals
@@ -14,7 +12,7 @@ from understudies.runtime.store import Store
 from understudies.status.parts import BudgetPart, EvaluatorPart, ObserverPart, TrialStanding
 from understudies.status.price_sources import PriceSources
 from understudies.status.queries import fetch_story, fetch_tasks
-from understudies.status.reader import StatusReader, StoredFacts
+from understudies.status.reader import StatusReader, StoredFacts, TaskStates, TrialSource
 from understudies.status.trial_progress import measure_gate_agreement, measure_progress
 
 
@@ -26,7 +24,7 @@ class _NoTrials:
         return {}
 
 
-def budget_reader(budget: BudgetApp, rules: TaskRulesLookup, settings: BudgetSettings) -> StatusReader:
+def budget_reader(budget: TaskStates, rules: TaskRulesLookup, settings: BudgetSettings) -> StatusReader:
     """Return a reader of what a budget service knows by itself."""
     return StatusReader(
         store=None,
@@ -44,7 +42,7 @@ async def read_budget_part(reader: StatusReader, now: datetime) -> BudgetPart:
     return BudgetPart(at=now, tasks=(await reader.overview(now)).tasks)
 
 
-def read_evaluator_part(evaluation: Evaluation, now: datetime) -> EvaluatorPart:
+def read_evaluator_part(evaluation: TrialSource, now: datetime) -> EvaluatorPart:
     """Return what an evaluator knows."""
     return EvaluatorPart(
         at=now,

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from understudies.budget.app import BudgetApp
 from understudies.budget.appraisal import Appraisal
 from understudies.budget.ledger import Ledger
 from understudies.budget.settings import BudgetSettings
@@ -65,6 +64,19 @@ class StoredFacts:
         )
 
 
+class TaskStates(Protocol):
+    """The part of a budget service that the status needs."""
+
+    @property
+    def tasks(self) -> Mapping[str, TaskState]:
+        """The states of the tasks by name."""
+        ...
+
+    def appraisal(self, task: str, now: datetime) -> Appraisal:
+        """Return the decision that would be made now about a task's next student."""
+        ...
+
+
 class TrialSource(Protocol):
     """The part of an evaluation that the status needs."""
 
@@ -82,7 +94,7 @@ class StatusReader:
     """
 
     store: Store | None
-    budget: BudgetApp
+    budget: TaskStates
     evaluation: TrialSource
     rules: TaskRulesLookup
     settings: BudgetSettings

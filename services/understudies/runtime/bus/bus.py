@@ -150,9 +150,13 @@ class Bus(ABC):
             part = records[first : first + _DECODE_BATCH]
             decoded, invalid = decode_records(part)
             await self.dead_letter(part, invalid)
-            events += [event for _, event in decoded]
+            events += await self._keep_own(decoded)
             await asyncio.sleep(0)
         return events
+
+    async def _keep_own(self, decoded: Sequence[tuple[Record, Event]]) -> list[Event]:
+        """Return the events that are this process's to handle: all of them, unless it reads some partitions alone."""
+        return [event for _, event in decoded]
 
     async def dead_letter(self, records: Sequence[Record], invalid: Sequence[InvalidRecord]) -> None:
         """Send invalid records to the dead letters; raises StopService if there are too many."""

@@ -14,17 +14,19 @@ from faststream.kafka import KafkaBroker, TopicPartition
 from faststream.kafka.message import KafkaAckableMessage
 from opentelemetry.trace import Tracer
 
-from understudies.events import Topic
+from understudies.events import Event, Topic
 from understudies.runtime.bus.admin import bootstrap_servers, build_security, ensure_topics, fetch_end_offsets
 from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.in_flight import InFlightTracker
 from understudies.runtime.bus.messages import BatchHandler, BusMessage, Offsets, Record
 from understudies.runtime.bus.publisher import Publisher
 from understudies.runtime.bus.single_owner import SingleOwnerAssignor
+from understudies.runtime.bus.task_partition import PARTITIONED_NAMES, TaskPartition
 from understudies.runtime.bus.topic_ids import fetch_topic_ids
 from understudies.runtime.errors import RetryLater, StopService
 from understudies.runtime.settings import MAX_MESSAGE_BYTES, BusSettings
 from understudies.runtime.telemetry import batch_span
+from understudies.runtime.throttle import Throttle
 
 # After an empty poll FastStream sleeps for the same time again, while records arrive: poll for a year instead.
 _POLL_TIMEOUT_MS: Final = 365 * 86_400_000
@@ -49,10 +51,18 @@ class KafkaBus(Bus):
         *,
         tracer: Tracer | None = None,
         instance: str | None = None,
+        partition: TaskPartition | None = None,
     ) -> None:
-        """`instance` names the process over its restarts: the group then need not wait for one that was killed."""
+        """`instance` names the process over its restarts: the group then need not wait for one that was killed.
+
+        With a `partition` the bus joins no group: it reads that partition alone of the topics that are keyed by task,
+        and its service gets the events of the tasks that belong there.
+        """
         super().__init__(settings, service, in_flight, tracer=tracer)
         self._instance = instance
+        self._partition = partition
+        self._is_member = settings.group_prefix is not None and partition is None
+        self._misplaced_throttle = Throttle()
         self._start_offsets: Callable[[], Offsets] = dict
         self._on_assigned: Callable[[Offsets], Awaitable[None]] | None = None
         self._on_revoked: Callable[[], Awaitable[None]] | None = None
@@ -128,7 +138,7 @@ class KafkaBus(Bus):
             if isinstance(error, KafkaError | OSError):
                 raise RetryLater(f"no broker at {self.settings.bootstrap!r}: {error!r}") from error
             raise
-        if self._subscriber is not None and self.settings.group_prefix is None:
+        if self._subscriber is not None and not self._is_member:
             # Consumption begins at offset 0 anyway; seeking there could deliver records a second time.
             self._seek_to({where: offset for where, offset in self._start_offsets().items() if offset > 0})
             self._mark_assigned(assigned=True)
@@ -229,7 +239,7 @@ class KafkaBus(Bus):
 
         Raises RetryLater while the broker is unavailable.
         """
-        if self.settings.group_prefix is None:
+        if not self._is_member:
             return {}
         consumer = self._subscriber.consumer
         try:
@@ -238,17 +248,44 @@ class KafkaBus(Bus):
             raise RetryLater(f"no broker at {self.settings.bootstrap!r}: {error!r}") from error
         return {(where.topic, where.partition): offset for where, offset in committed.items() if offset is not None}
 
+    async def _keep_own(self, decoded: Sequence[tuple[Record, Event]]) -> list[Event]:
+        """Return the events of this partition's tasks; place anew those that its producer put into a wrong one."""
+        own = self._partition
+        if own is None:
+            return await super()._keep_own(decoded)
+        events: list[Event] = []
+        misplaced: list[BusMessage] = []
+        for record, event in decoded:
+            if own.owns(event.task):
+                events.append(event)
+            elif record.topic in PARTITIONED_NAMES and record.offset >= 0:
+                # One without an offset comes from the store, which has the events of all tasks.
+                key = event.task.encode("utf-8", "surrogatepass")
+                misplaced.append(BusMessage(record.topic, record.value, key, record.headers))
+        if misplaced:
+            if self._misplaced_throttle():
+                log.warning(
+                    "%s moves %d events to their tasks' partitions, the first of %r: their producer chose others; "
+                    "have it choose by the key with murmur2, as Kafka's own clients do (partitioner=murmur2_random in "
+                    "librdkafka)",
+                    self.service,
+                    len(misplaced),
+                    misplaced[0].topic,
+                )
+            await self.publish_encoded(misplaced)
+        return events
+
     async def _deliver(self, messages: Sequence[BusMessage]) -> Sequence[BaseException | None]:
         return await self._publisher.send(messages)
 
     def _membership(self, topics: Sequence[Topic]) -> tuple[list[str], dict[str, Any]]:
         """Return topics and consumer options: a group commits after the handler; without one, read all partitions."""
-        prefix = self.settings.group_prefix
-        if prefix is None:
-            partitions = [TopicPartition(topic.name, n) for topic in topics for n in range(topic.partitions)]
+        if not self._is_member:
+            read = self._partition.numbers if self._partition else _all_partitions
+            partitions = [TopicPartition(topic.name, number) for topic in topics for number in read(topic)]
             return [], {"partitions": partitions, "group_id": None, "ack_policy": AckPolicy.MANUAL}
         return [topic.name for topic in topics], {
-            "group_id": f"{prefix}-{self.service}",
+            "group_id": f"{self.settings.group_prefix}-{self.service}",
             "ack_policy": AckPolicy.NACK_ON_ERROR,
             "listener": _Ownership(self),
             "partition_assignment_strategy": [SingleOwnerAssignor.for_member()],
@@ -323,6 +360,10 @@ def _places_of(received: "Sequence[ConsumerRecord[Any, Any]]") -> "tuple[Consume
         if known is None or raw.offset < known.offset:
             first[raw.topic, raw.partition] = raw
     return tuple(replace(raw, key=None, value=None, headers=()) for raw in first.values())
+
+
+def _all_partitions(topic: Topic) -> Sequence[int]:
+    return range(topic.partitions)
 
 
 def _to_record(raw: "ConsumerRecord[Any, Any]") -> Record:

@@ -1,7 +1,7 @@
 """Keep events that are decided but not published yet."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Final
 
 from understudies.events import BY_NAME, Event, Verdict, encode, topic_of
@@ -63,6 +63,12 @@ class Outbox(SavedState):
             self._events = [event for index, event in enumerate(self._events) if index not in rejected]
         self._recent += [_encode_event(event) for event in self._events if not isinstance(event, Verdict)]
         self._events.clear()
+
+    def keep_tasks(self, owns: Callable[[str], bool]) -> None:
+        """Drop the events of all tasks of which `owns` is not true."""
+        self._events = [event for event in self._events if owns(event.task)]
+        recent = [written for written in self._recent if owns(_decode_event(written).task)]
+        self._recent = deque(recent, maxlen=_MAX_RECENT)
 
     def recently_published(self) -> list[Event]:
         """Return the most recently published events, oldest first."""

@@ -228,9 +228,10 @@ def _consume_exception(sent: "asyncio.Future[Any]") -> None:
 
 def find_partition(key: bytes | None, partitions: Sequence[int]) -> int:
     """Return the partition of a key as Kafka's own clients choose it; without a key, any."""
-    return random.choice(partitions) if key is None else partitions[_hash_key(key) % len(partitions)]
+    return random.choice(partitions) if key is None else partitions[hash_key(key) % len(partitions)]
 
 
 @lru_cache(maxsize=8192)
-def _hash_key(key: bytes) -> int:
+def hash_key(key: bytes) -> int:
+    """Return the hash of a key, as Kafka's own clients choose a partition by it."""
     return int(murmur2(key)) & 0x7FFFFFFF

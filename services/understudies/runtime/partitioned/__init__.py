@@ -1,0 +1,1 @@
+"""Share the work of a service among several processes: each owns some partitions, and the state of their tasks."""

@@ -1,0 +1,97 @@
+"""Deal partitions out evenly among the members of a group; each keeps what it has."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Final
+
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
+
+_VERSION: Final = 0
+_OTHER_FOLDER: Final = b"other-folder"
+
+
+class BalancedAssignor(AbstractPartitionAssignor):  # type: ignore[misc] # aiokafka has no types
+    """Assign the partitions of the same number of all topics to one member, with as few moves as can be.
+
+    Members whose data folder is not the one that most members share get none: they could not take over any state.
+    aiokafka calls assignors as classes, so `for_member` makes one for each consumer.
+    """
+
+    name: ClassVar[str] = "understudies-balanced"  # pyright: ignore[reportIncompatibleMethodOverride] # as its own are
+    folder: ClassVar[str] = ""
+    owned: ClassVar[frozenset[int]] = frozenset()
+    is_left_out: ClassVar[bool] = False
+    """True if this member shares no data folder with the others."""
+
+    @classmethod
+    def for_member(cls, folder: str) -> "type[BalancedAssignor]":
+        """Return an assignor for one consumer, whose process uses the data folder of this id."""
+        return type(cls.__name__, (cls,), {"folder": folder, "owned": frozenset(), "is_left_out": False})
+
+    @classmethod
+    def assign(
+        cls, cluster: ClusterMetadata, members: Mapping[str, ConsumerProtocolMemberMetadata]
+    ) -> dict[str, ConsumerProtocolMemberAssignment]:
+        """Return the assignment of every member."""
+        told = {member: _decode(metadata.user_data) for member, metadata in members.items()}
+        folders = [folder for folder, _ in told.values()]
+        shared = max(sorted(set(folders)), key=folders.count)
+        topics = sorted({topic for metadata in members.values() for topic in metadata.subscription})
+        count = min((len(cluster.partitions_for_topic(topic) or ()) for topic in topics), default=0)
+        dealt = deal_out(count, {member: owned for member, (folder, owned) in told.items() if folder == shared})
+        return {
+            member: ConsumerProtocolMemberAssignment(
+                _VERSION,
+                [(topic, sorted(dealt.get(member, ()))) for topic in topics],
+                b"" if member in dealt else _OTHER_FOLDER,
+            )
+            for member in members
+        }
+
+    @classmethod
+    def metadata(cls, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
+        """Return what the group's leader is told of this member."""
+        told = json.dumps({"folder": cls.folder, "owned": sorted(cls.owned)}).encode()
+        return ConsumerProtocolMemberMetadata(_VERSION, list(topics), told)
+
+    @classmethod
+    def on_assignment(cls, assignment: ConsumerProtocolMemberAssignment) -> None:
+        """Remember what this member owns now."""
+        cls.owned = frozenset(where.partition for where in assignment.partitions())
+        cls.is_left_out = assignment.user_data == _OTHER_FOLDER
+
+
+def deal_out(count: int, members: Mapping[str, Iterable[int]]) -> dict[str, set[int]]:
+    """Return which of the partitions 0 to `count` - 1 each member is to have, beginning with what it has.
+
+    The numbers of any two members differ by at most one. A partition that two claim goes to the first by name.
+    """
+    if not members:
+        return {}
+    free = set(range(count))
+    kept: dict[str, list[int]] = {}
+    for member in sorted(members):
+        kept[member] = sorted(free.intersection(members[member]))
+        free.difference_update(kept[member])
+    least, extra = divmod(count, len(members))
+    dealt: dict[str, set[int]] = {}
+    for place, member in enumerate(sorted(kept, key=lambda name: (-len(kept[name]), name))):
+        quota = least + (place < extra)
+        dealt[member] = set(kept[member][:quota])
+        free.update(kept[member][quota:])
+    waiting = sorted(free)
+    for place, numbers in enumerate(dealt.values()):
+        while len(numbers) < least + (place < extra):
+            numbers.add(waiting.pop())
+    return dealt
+
+
+def _decode(told: bytes | None) -> tuple[str, list[int]]:
+    """Return the folder and the partitions that a member tells; nothing of one that tells something else."""
+    try:
+        body: Any = json.loads(told or b"{}")
+        return str(body["folder"]), [int(number) for number in body["owned"]]
+    except (ValueError, KeyError, TypeError):
+        return "", []

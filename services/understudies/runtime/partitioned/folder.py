@@ -1,0 +1,122 @@
+"""Keep the state of a service by partition in a data folder that several processes share."""
+
+import asyncio
+import json
+import logging
+import os
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Final
+
+from understudies.runtime.bus.task_partition import TaskPartition
+from understudies.runtime.errors import ConfigurationError, StopService
+from understudies.runtime.process import lock_data_dir, wait_lock
+from understudies.runtime.service import Partitionable
+from understudies.runtime.snapshots import SnapshotStore, encode_snapshot, restore_snapshot
+
+_SNAPSHOTS: Final = "snapshots"
+_SPLIT_PATIENCE_S: Final = 120.0
+"""Longest wait for another process that splits the state, as one of gigabytes takes."""
+
+_log = logging.getLogger(__name__)
+
+
+def is_split(data: Path, service: str) -> bool:
+    """Return whether the state of a service in a data folder is kept by partition."""
+    return _marker(data, service).exists()
+
+
+class PartitionFolder:
+    """State of a service in a data folder, by partition: a snapshot and a lock of each."""
+
+    def __init__(self, data: Path, service: str, count: int) -> None:
+        self._data = data
+        self._service = service
+        self.count = count
+
+    async def open(self, create_empty: Callable[[], Awaitable[Partitionable]]) -> str:
+        """Return the id of the folder; split the state of a single process, if there is one, at the first time.
+
+        Raises ConfigurationError if the state is of another number of partitions.
+        """
+        with lock_data_dir(self._data, f"{self._service}.split", patience_s=_SPLIT_PATIENCE_S):
+            marker = _marker(self._data, self._service)
+            if not marker.exists():
+                await self._split(create_empty)
+                _write_json(marker, {"id": uuid.uuid4().hex, "count": self.count})
+            return self._read_marker(marker)
+
+    def _read_marker(self, marker: Path) -> str:
+        try:
+            body: Any = json.loads(marker.read_bytes())
+            id_, count = str(body["id"]), int(body["count"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigurationError(
+                f"{str(marker)!r} cannot be read ({error}): put that of a backup in its place, or remove it with "
+                f"{str(self._data / _SNAPSHOTS)!r} to start without state"
+            ) from error
+        if count != self.count:
+            raise ConfigurationError(
+                f"the state of {self._service} in {str(self._data)!r} is of {count} partitions, and the topics have "
+                f"{self.count}: tasks are in other partitions now. Start with another --data folder, or remove "
+                f"{str(marker)!r}: it begins without state then"
+            )
+        return id_
+
+    def snapshots(self, number: int) -> SnapshotStore:
+        """Return the snapshots of a partition."""
+        return SnapshotStore(self._data / _SNAPSHOTS / f"partition-{number}-of-{self.count}")
+
+    def lock(self, number: int, given_up: asyncio.Event) -> AbstractAsyncContextManager[bool]:
+        """Wait for the lock of a partition, which ends with the process; false if `given_up` was set before that."""
+
+        def waiting(holder: str) -> None:
+            _log.info("%s waits for partition %d, which process %s still holds", self._service, number, holder)
+
+        return wait_lock(self._data, f"{self._service}-{number}-of-{self.count}", waiting, given_up)
+
+    async def _split(self, create_empty: Callable[[], Awaitable[Partitionable]]) -> None:
+        """Deal out the snapshot of a single process by partition."""
+        whole = SnapshotStore(self._data / _SNAPSHOTS)
+        snapshot = whole.load(self._service)
+        if snapshot is None:
+            return
+        for number in range(self.count):
+            partition = TaskPartition(number, self.count)
+            service = await create_empty()
+            await restore_snapshot(service, self._service, snapshot)
+            service.keep_tasks(partition.owns)
+            offsets = {where: offset for where, offset in snapshot.offsets.items() if partition.reads(*where)}
+            body = encode_snapshot(service.state(), offsets, snapshot.generation, snapshot.since, snapshot.topic_ids)
+            self.snapshots(number).write(self._service, body)
+        before = whole.folder / f"{self._service}.json"
+        before.rename(before.with_suffix(".json.before-partitions"))
+        _log.info("%s has dealt out its state by task: %d partitions", self._service, self.count)
+
+
+def require_whole(data: Path, service: str) -> None:
+    """Raise ConfigurationError if the state in a data folder is kept by partition."""
+    if is_split(data, service):
+        raise ConfigurationError(
+            f"the state of {service} in {str(data)!r} is kept by partition: pass --partitioned, or choose another "
+            "folder for this process with --data"
+        )
+
+
+def _marker(data: Path, service: str) -> Path:
+    return data / f"{service}.partitions.json"
+
+
+def _write_json(path: Path, body: Any) -> None:
+    """Write a file that is either whole or absent after a crash."""
+    part = path.with_suffix(".part")
+    try:
+        with part.open("w") as file:
+            json.dump(body, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise StopService(f"cannot write {str(path)!r}: {error.strerror}") from error

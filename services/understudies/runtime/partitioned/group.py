@@ -1,0 +1,165 @@
+"""Join the group of a service's processes, and learn which partitions this one owns."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import IllegalStateError, InconsistentGroupProtocolError, KafkaError
+from faststream.kafka.security import parse_security
+
+from understudies.events import Topic
+from understudies.runtime.bus.admin import bootstrap_servers, build_security, ensure_topics, stop_consumer
+from understudies.runtime.bus.messages import Offsets
+from understudies.runtime.errors import ConfigurationError, RetryLater, StopService
+from understudies.runtime.partitioned.assignor import BalancedAssignor
+from understudies.runtime.settings import BusSettings
+
+_POLL_MS: Final = 1_000
+_MAX_POLL_INTERVAL_MS: Final = 12 * 86_400_000
+_REBALANCE_TIMEOUT_MS: Final = 60_000
+
+_log = logging.getLogger(__name__)
+
+
+class PartitionGroup:
+    """Membership in the group of a service; it consumes nothing itself.
+
+    `changed` is set whenever the partitions that this process owns may be others. Nothing is stopped before that: who
+    gets a partition waits for its lock, which this process holds until the partition's state is saved.
+    """
+
+    def __init__(self, settings: BusSettings, service: str, topics: tuple[Topic, ...], folder_id: str) -> None:
+        if settings.group_prefix is None:
+            raise ConfigurationError(
+                "--partitioned needs a consumer group: set UNDERSTUDIES_BUS_GROUP_PREFIX, and use Apache Kafka"
+            )
+        self._settings = settings
+        self._service = service
+        self._topics = topics
+        self.name = f"{settings.group_prefix}-{service}"
+        self.owned: frozenset[int] = frozenset()
+        self.changed = asyncio.Event()
+        self._folder_id = folder_id
+        self._assignor = BalancedAssignor.for_member(folder_id)
+        self._consumer: Any = None
+
+    async def start(self) -> None:
+        """Join; raises RetryLater while the broker is unavailable, ConfigurationError if the group refuses this one."""
+        options: Mapping[str, Any] = parse_security(build_security(self._settings))
+        consumer: Any = AIOKafkaConsumer(
+            bootstrap_servers=",".join(bootstrap_servers(self._settings)),
+            client_id=f"understudies-{self._service}",
+            group_id=self.name,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            partition_assignment_strategy=[self._assignor],
+            # Nothing is polled; a process that is gone is noticed by its heartbeats.
+            max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
+            rebalance_timeout_ms=_REBALANCE_TIMEOUT_MS,
+            **options,
+        )
+        consumer.subscribe([topic.name for topic in self._topics], listener=_Listener(self, consumer))
+        try:
+            await consumer.start()
+        except InconsistentGroupProtocolError as error:
+            await stop_consumer(consumer)
+            raise ConfigurationError(
+                f"processes without --partitioned are in group {self.name!r}: stop them first, or start this one "
+                "without it"
+            ) from error
+        except (KafkaError, OSError) as error:
+            await stop_consumer(consumer)
+            raise RetryLater(f"no broker at {self._settings.bootstrap!r}: {error!r}") from error
+        self._consumer = consumer
+
+    async def wait_failed(self) -> None:
+        """Wait until the membership ends by an error, and raise StopService."""
+        while True:
+            try:
+                # Of paused partitions there are no records; what ended the membership is raised here.
+                await self._consumer.getmany(timeout_ms=_POLL_MS)
+            except KafkaError as error:
+                raise StopService(f"{self._service} is no longer in group {self.name!r}: {error!r}") from error
+
+    async def fetch_committed_offsets(self, number: int) -> Offsets:
+        """Return the offsets that the group has committed of a partition that this process owns.
+
+        Raises RetryLater while the broker is unavailable.
+        """
+        places = [TopicPartition(topic.name, number) for topic in self._topics]
+        try:
+            committed = {where: await self._consumer.committed(where) for where in places}
+        except (KafkaError, OSError) as error:
+            raise RetryLater(f"no broker at {self._settings.bootstrap!r}: {error!r}") from error
+        return {(where.topic, where.partition): offset for where, offset in committed.items() if offset is not None}
+
+    async def commit(self, offsets: Offsets) -> None:
+        """Commit the offsets that saved state covers; for whoever looks at the group's lag, and starts without state.
+
+        A commit that fails, as in a rebalance, is left to the next.
+        """
+        names = {topic.name for topic in self._topics}
+        places = {
+            TopicPartition(topic, number): offset for (topic, number), offset in offsets.items() if topic in names
+        }
+        if places:
+            with contextlib.suppress(KafkaError, OSError, IllegalStateError):
+                await self._consumer.commit(places)
+
+    async def stop(self) -> None:
+        """Leave the group at once."""
+        if self._consumer is not None:
+            await stop_consumer(self._consumer)
+
+    def _on_assigned(self) -> None:
+        self.owned = self._assignor.owned
+        self.changed.set()
+        if self._assignor.is_left_out:
+            _log.error(
+                "%s gets no work: most processes of group %r share another data folder, and its state is there; start "
+                "this one with their --data",
+                self._service,
+                self.name,
+            )
+        elif not self.owned:
+            _log.info("%s stands by: there are more processes in group %r than partitions", self._service, self.name)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
+    def __init__(self, group: PartitionGroup, consumer: Any) -> None:
+        self._group = group
+        self._consumer = consumer
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] # awaited
+        """Do nothing: at every rebalance all are revoked, and most of them come back."""
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] # awaited
+        self._consumer.pause(*assigned)
+        self._group._on_assigned()
+
+
+async def count_partitions(settings: BusSettings, topics: tuple[Topic, ...]) -> int:
+    """Return how many partitions each of the topics has, which are made if they are missing.
+
+    Raises ConfigurationError if they differ, and RetryLater while the broker is unavailable.
+    """
+    await ensure_topics(settings)
+    options: Mapping[str, Any] = parse_security(build_security(settings))
+    consumer: Any = AIOKafkaConsumer(bootstrap_servers=",".join(bootstrap_servers(settings)), **options)
+    try:
+        await consumer.start()
+        counts = {topic.name: len(await consumer._client._wait_on_metadata(topic.name)) for topic in topics}
+    except (KafkaError, OSError) as error:
+        raise RetryLater(f"no broker at {settings.bootstrap!r}: {error!r}") from error
+    finally:
+        await stop_consumer(consumer)
+    if len(set(counts.values())) != 1:
+        told = ", ".join(f"{name} has {count}" for name, count in counts.items())
+        raise ConfigurationError(
+            f"--partitioned needs as many partitions of one topic as of the other, and {told}: add partitions to the "
+            "smaller one before any service reads it"
+        )
+    return next(iter(counts.values()))

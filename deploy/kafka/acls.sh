@@ -7,6 +7,8 @@
 # what no rule names (allow.everyone.if.no.acl.found=false, the default). The names of the users are the services' own,
 # unless PRINCIPAL_ROUTER and so on say otherwise; agents that record by the SDK are PRINCIPAL_AGENT, people who run
 # `understudies topics`, `steer`, `import` and `dlq` are PRINCIPAL_OPERATOR. GROUPS_PREFIX is UNDERSTUDIES_BUS_GROUP_PREFIX.
+# PARTITIONED=1 lets evaluator and budget move events that a producer put into another partition than its task's, which
+# those with --partitioned do; without it they wait for that right at the first such event.
 set -euo pipefail
 
 read -ra acls <<<"${KAFKA_ACLS:-kafka-acls.sh}"
@@ -30,11 +32,18 @@ on() { # TOPIC... as arguments, in `named`
 }
 
 connection=("$@")
-((${#connection[@]})) || { sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+((${#connection[@]})) || { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 on invocations
 # The trainer, as it has the teacher write examples where rules give that a budget.
 allow Write "$router $observer $trainer $agent $operator" "${named[@]}"
+moved=""
+if [[ -n ${PARTITIONED:-} ]]; then
+  moved=" $evaluator $budget"
+  allow Write "$evaluator $budget" "${named[@]}"
+  on verdicts
+  allow Write "$budget" "${named[@]}"
+fi
 on verdicts drift
 # The operator, as `understudies dlq replay` publishes again what could not be decoded.
 allow Write "$evaluator $operator" "${named[@]}"
@@ -51,5 +60,5 @@ allow Read "${services[*]}" --group "${GROUPS_PREFIX:-understudies}" --resource-
 on "${topics[@]}" dead-letters
 allow Describe "$agent" "${named[@]}"
 allow Create "$operator" "${named[@]}"
-echo "allowed: invocations by $router, $observer, $trainer, $agent, $operator; verdicts and drift by $evaluator, $operator;" \
+echo "allowed: invocations by $router, $observer, $trainer, $agent, $operator$moved; verdicts and drift by $evaluator, $operator;" \
   "promotions by $budget, $observer, $trainer, $operator"

@@ -169,3 +169,22 @@ def test_policies_open_the_routers_to_callers_and_the_others_to_monitoring_alone
     assert not of_kind(render(networkPolicies={"enabled": False}), "NetworkPolicy")
     (open_to_all,) = of_kind(render(), "NetworkPolicy")["demo-understudies-router"]["spec"]["ingress"]
     assert "from" not in open_to_all
+
+
+@needs_helm
+@pytest.mark.parametrize("service", ["evaluator", "budget"])
+def test_several_copies_share_the_work_on_one_volume(service: str) -> None:
+    name, values = f"demo-understudies-{service}", yaml.safe_load((CHART / "values.yaml").read_text())[service]
+    manifests = render(**{service: {**values, "copies": 4, "sharedStorageClassName": "nfs"}})
+    found = of_kind(manifests, "StatefulSet")[name]
+    assert found["spec"]["replicas"] == 4
+    assert "--partitioned" in container(found)["args"]
+    assert "volumeClaimTemplates" not in found["spec"]
+    claim = of_kind(manifests, "PersistentVolumeClaim")[f"{name}-shared"]["spec"]
+    assert (claim["accessModes"], claim["storageClassName"]) == (["ReadWriteMany"], "nfs")
+    volumes = {one["name"]: one for one in found["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["data"]["persistentVolumeClaim"]["claimName"] == f"{name}-shared"
+    others = of_kind(manifests, "StatefulSet")
+    assert all(
+        "--partitioned" not in container(others[f"demo-understudies-{one}"])["args"] for one in {*SERVICES} - {service}
+    )

@@ -38,12 +38,14 @@ async def run_partitioned_service(
     from understudies.runtime.bus.kafka_bus import KafkaBus
     from understudies.runtime.bus.task_partition import PARTITIONED_TOPICS
     from understudies.runtime.partitioned.folder import PartitionFolder
-    from understudies.runtime.partitioned.group import PartitionGroup, count_partitions
+    from understudies.runtime.partitioned.group import PartitionGroup, count_partitions, group_name
     from understudies.runtime.partitioned.runner import PartitionedRunner
     from understudies.runtime.process import freeze_startup_objects
     from understudies.runtime.settings import TelemetrySettings
     from understudies.runtime.telemetry import Telemetry
 
+    # Before anything is asked of a broker.
+    group_name(settings, name)
     stopping = stop_on_signal()
     async with contextlib.AsyncExitStack() as opened:
         await opened.enter_async_context(rules.watch())

@@ -32,14 +32,10 @@ class PartitionGroup:
     """
 
     def __init__(self, settings: BusSettings, service: str, topics: tuple[Topic, ...], folder_id: str) -> None:
-        if settings.group_prefix is None:
-            raise ConfigurationError(
-                "--partitioned needs a consumer group: set UNDERSTUDIES_BUS_GROUP_PREFIX, and use Apache Kafka"
-            )
         self._settings = settings
         self._service = service
         self._topics = topics
-        self.name = f"{settings.group_prefix}-{service}"
+        self.name = group_name(settings, service)
         self.owned: frozenset[int] = frozenset()
         self.changed = asyncio.Event()
         self._folder_id = folder_id
@@ -139,6 +135,15 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] # awaited
         self._consumer.pause(*assigned)
         self._group._on_assigned()
+
+
+def group_name(settings: BusSettings, service: str) -> str:
+    """Return the name of a service's group; raises ConfigurationError if the settings know no groups."""
+    if settings.group_prefix is None:
+        raise ConfigurationError(
+            "--partitioned needs a consumer group: set UNDERSTUDIES_BUS_GROUP_PREFIX, and use Apache Kafka"
+        )
+    return f"{settings.group_prefix}-{service}"
 
 
 async def count_partitions(settings: BusSettings, topics: tuple[Topic, ...]) -> int:

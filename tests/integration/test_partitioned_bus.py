@@ -1,0 +1,61 @@
+"""A bus that reads one partition of the topics that are keyed by task."""
+
+import asyncio
+from collections.abc import Sequence
+
+from tests.support.brokers import open_kafka
+from tests.support.sample_events import make_invocation, make_promotion
+
+from understudies.events import INVOCATIONS, PROMOTIONS, Event
+from understudies.runtime.bus.kafka_bus import KafkaBus
+from understudies.runtime.bus.messages import Record
+from understudies.runtime.bus.task_partition import TaskPartition
+
+COUNT = INVOCATIONS.partitions
+TASKS = [f"task-{number}" for number in range(12)]
+
+
+class Reader:
+    """Keeps the events of one partition's tasks."""
+
+    def __init__(self, bus: KafkaBus) -> None:
+        self._bus = bus
+        self.events: list[Event] = []
+        self.more = asyncio.Condition()
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        events = await self._bus.decode_events(records)
+        async with self.more:
+            self.events += events
+            self.more.notify_all()
+
+    async def has(self, ids: set[str]) -> None:
+        async with asyncio.timeout(60), self.more:
+            await self.more.wait_for(lambda: ids <= {event.id for event in self.events})
+
+
+async def test_each_reads_the_events_of_its_tasks_wherever_their_producer_put_them() -> None:
+    async with open_kafka() as settings:
+        buses = [KafkaBus(settings, "reader", partition=TaskPartition(number, COUNT)) for number in range(COUNT)]
+        readers = [Reader(bus) for bus in buses]
+        for bus, reader in zip(buses, readers, strict=True):
+            bus.consume((INVOCATIONS, PROMOTIONS), reader.handle)
+            await bus.start()
+        outside = KafkaBus(settings, "outside")
+        await outside.start()
+        try:
+            calls = [make_invocation(f"{task} {number}", task=task) for task in TASKS for number in range(10)]
+            told = [make_promotion(task=task) for task in TASKS]
+            await outside.publish(*told, *calls[::2])
+            # Without a key the partition is any; librdkafka's default takes another hash of the key.
+            strays = [outside.to_message(call)._replace(key=None) for call in calls[1::2]]
+            await outside.publish_encoded(strays)
+            for number, reader in enumerate(readers):
+                partition = TaskPartition(number, COUNT)
+                await reader.has({event.id for event in (*calls, *told) if partition.owns(event.task)})
+                assert all(partition.owns(event.task) for event in reader.events)
+                ids = [event.id for event in reader.events]
+                assert len(ids) == len(set(ids))
+        finally:
+            for bus in (*buses, outside):
+                await bus.stop()

@@ -1,0 +1,32 @@
+"""The option --partitioned, before anything runs."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from understudies.cli.main import app
+
+RUNNER = CliRunner()
+
+
+@pytest.mark.parametrize("service", ["evaluator", "budget"])
+def test_it_goes_without_standby(service: str, tmp_path: Path) -> None:
+    words = [service, "--partitioned", "--standby", "--data", str(tmp_path), "--bootstrap", "127.0.0.1:1"]
+    result = RUNNER.invoke(app, words)
+    assert result.exit_code == 2
+    assert "--partitioned goes without --standby" in result.output
+
+
+@pytest.mark.parametrize("service", ["observer", "trainer"])
+def test_others_do_not_have_it(service: str) -> None:
+    result = RUNNER.invoke(app, [service, "--partitioned"])
+    assert result.exit_code == 2
+    assert "No such option" in result.output
+
+
+def test_it_needs_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERSTUDIES_BUS_GROUP_PREFIX", "")
+    result = RUNNER.invoke(app, ["budget", "--partitioned", "--data", str(tmp_path), "--bootstrap", "127.0.0.1:1"])
+    assert result.exit_code == 2
+    assert "UNDERSTUDIES_BUS_GROUP_PREFIX" in result.output

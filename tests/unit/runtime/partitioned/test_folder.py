@@ -1,0 +1,103 @@
+"""State that is kept by partition in a data folder."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from tests.support.budget_harness import SETTINGS, teacher_calls
+from tests.support.capturing_bus import CapturingBus, to_records
+
+from understudies.budget.app import BudgetApp, create_app
+from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, VERDICTS, Invocation, SeededIds
+from understudies.runtime.bus.task_partition import TaskPartition
+from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.partitioned.folder import PartitionFolder, is_split, require_whole
+from understudies.runtime.rules.rules import Rules
+from understudies.runtime.snapshots import SnapshotStore
+
+COUNT = 6
+TASKS = [f"task-{number}" for number in range(20)]
+
+
+def make_budget() -> BudgetApp:
+    return create_app(SETTINGS, bus=CapturingBus().bus, rules=Rules(), new_id=SeededIds(1))
+
+
+async def make_empty() -> BudgetApp:
+    return make_budget()
+
+
+async def save_whole(data: Path) -> BudgetApp:
+    """The snapshot of a single process that knows three calls of each task."""
+    whole = make_budget()
+    for number, task in enumerate(TASKS):
+        calls = [call.model_copy(update={"task": task, "id": f"{task}-{call.id}"}) for call in teacher_calls(3)]
+        assert all(isinstance(call, Invocation) for call in calls), number
+        await whole.handle(to_records(*calls))
+    offsets = {(topic.name, number): 10 + number for topic in (INVOCATIONS, VERDICTS) for number in range(COUNT)}
+    offsets |= {(PROMOTIONS.name, 0): 5, (DRIFT.name, 0): 6, (DRIFT.name, 1): 7}
+    SnapshotStore(data / "snapshots").save("budget", whole.state(), offsets, "broker")
+    return whole
+
+
+async def test_the_state_of_a_single_process_is_dealt_out_once(tmp_path: Path) -> None:
+    whole = await save_whole(tmp_path)
+    folder = PartitionFolder(tmp_path, "budget", COUNT)
+    id_ = await folder.open(make_empty)
+    seen: dict[str, int] = {}
+    for number in range(COUNT):
+        snapshot = folder.snapshots(number).load("budget")
+        assert snapshot is not None
+        assert snapshot.generation == "broker"
+        assert snapshot.offsets[INVOCATIONS.name, number] == 10 + number
+        assert {where for where in snapshot.offsets if where[0] in (INVOCATIONS.name, VERDICTS.name)} == {
+            (INVOCATIONS.name, number),
+            (VERDICTS.name, number),
+        }
+        assert snapshot.offsets[DRIFT.name, 1] == 7
+        part = make_budget()
+        await part.restore(snapshot.state)
+        assert all(TaskPartition(number, COUNT).owns(task) for task in part.tasks)
+        seen |= {task: state.ledger.calls for task, state in part.tasks.items()}
+    assert seen == {task: state.ledger.calls for task, state in whole.tasks.items()}
+    assert not (tmp_path / "snapshots" / "budget.json").exists()
+    assert await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty) == id_
+
+
+async def test_another_number_of_partitions_is_refused(tmp_path: Path) -> None:
+    await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty)
+    with pytest.raises(ConfigurationError, match="of 6 partitions, and the topics have 12"):
+        await PartitionFolder(tmp_path, "budget", 12).open(make_empty)
+
+
+async def test_a_damaged_marker_is_named_with_its_remedy(tmp_path: Path) -> None:
+    await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty)
+    (tmp_path / "budget.partitions.json").write_text("{}")
+    with pytest.raises(ConfigurationError, match="put that of a backup in its place"):
+        await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty)
+
+
+async def test_a_single_process_is_told_that_the_state_is_by_partition(tmp_path: Path) -> None:
+    require_whole(tmp_path, "budget")
+    await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty)
+    assert is_split(tmp_path, "budget")
+    with pytest.raises(ConfigurationError, match="pass --partitioned"):
+        require_whole(tmp_path, "budget")
+    require_whole(tmp_path, "evaluator")
+
+
+async def test_one_holds_a_partition_and_who_waits_may_give_up(tmp_path: Path) -> None:
+    folder, never, given_up = PartitionFolder(tmp_path, "budget", COUNT), asyncio.Event(), asyncio.Event()
+    async with folder.lock(3, never) as held, folder.lock(4, never) as other:
+        assert held
+        assert other
+
+        async def wait() -> bool:
+            async with folder.lock(3, given_up) as locked:
+                return locked
+
+        waiting = asyncio.create_task(wait())
+        given_up.set()
+        assert not await waiting
+    async with folder.lock(3, never) as held:
+        assert held

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Final, Literal
 
 MayTrain = Literal["yes", "no competing model", "with approval", "unknown"]
@@ -90,6 +91,7 @@ _RETIREMENTS: Final[Mapping[str, Retirement]] = {
 }
 
 
+@lru_cache(maxsize=1_000)
 def terms_of(model: str) -> TeacherTerms:
     """Return the terms of a teacher by the name of its model.
 

@@ -43,6 +43,8 @@ PEERS = ("rolter", "ferrogw", "litellm", "portkey")
 PARTS = ("throughput", "latency", "ttft", "streams", "steady", "memory", "workers", "crowded", "peers")
 _CORE_SHARE = 0.3
 _STREAM_TOKENS, _STREAM_GAP_MS = 50, 100
+_STREAM_JITTER = 0.5
+"""Without it, streams that were once held up together would send all their events together from then on."""
 BARS = {
     "requests_per_second": 2500,
     "p50_at_one_ms": 0.8,
@@ -228,7 +230,7 @@ def measure_streams(bench: RouterBench) -> None:
     figures: dict[str, Any] = {"at_once": at_once, "seconds": seconds, "events": _STREAM_TOKENS + 2}
     with contextlib.ExitStack() as opened:
         command = [sys.executable, "-m", "bench.proxies.streaming", str(port)]
-        command += ["--tokens", str(_STREAM_TOKENS), "--gap-ms", str(_STREAM_GAP_MS)]
+        command += ["--tokens", str(_STREAM_TOKENS), "--gap-ms", str(_STREAM_GAP_MS), "--jitter", str(_STREAM_JITTER)]
         teacher = start_process("direct", command, f"http://127.0.0.1:{port}", bench.folder / "streams-teacher.log")
         opened.callback(teacher.stop)
         nginx = start_plain_proxy(bench.folder, teacher.url, name="nginx-streams", buffering=False)

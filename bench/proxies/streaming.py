@@ -1,7 +1,8 @@
 """A teacher that streams, and the time until a stream's first piece and its last.
 
-As a program it is the teacher: `python -m bench.proxies.streaming PORT [--tokens 9] [--gap-ms 2]`. It sends the first
-event with the headers, at once, and then one event after each gap.
+As a program it is the teacher: `python -m bench.proxies.streaming PORT [--tokens 9] [--gap-ms 2] [--jitter 0]`. It
+sends the first event with the headers, at once, and then one event after each gap, which differs by up to the share
+`--jitter`.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import random
 import re
 import statistics
 import time
@@ -49,12 +51,12 @@ def make_stream_request(number: int) -> bytes:
 
 
 class _StreamingTeacher(asyncio.Protocol):
-    def __init__(self, writes: Sequence[bytes], gap_s: float) -> None:
+    def __init__(self, writes: Sequence[bytes], gap_s: float, jitter: float) -> None:
         self._parser: Any = httptools.HttpRequestParser(self)
         self._transport: Any = None
         self._body = b""
         self._writes = writes
-        self._gap_s = gap_s
+        self._shortest, self._longest = gap_s * (1 - jitter), gap_s * (1 + jitter)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -77,7 +79,8 @@ class _StreamingTeacher(asyncio.Protocol):
             return
         self._transport.write(self._writes[number])
         if number + 1 < len(self._writes):
-            asyncio.get_running_loop().call_later(self._gap_s, self._send, number + 1)
+            gap_s = random.uniform(self._shortest, self._longest)
+            asyncio.get_running_loop().call_later(gap_s, self._send, number + 1)
 
 
 def _encode_writes(tokens: int) -> list[bytes]:
@@ -180,10 +183,10 @@ async def time_streams(urls: dict[str, str], streams: int) -> tuple[dict[str, St
     return spans, same
 
 
-async def _serve(port: int, tokens: int, gap_s: float) -> None:
+async def _serve(port: int, tokens: int, gap_s: float, jitter: float) -> None:
     writes = _encode_writes(tokens)
     server = await asyncio.get_running_loop().create_server(
-        lambda: _StreamingTeacher(writes, gap_s), "127.0.0.1", port, backlog=4096
+        lambda: _StreamingTeacher(writes, gap_s, jitter), "127.0.0.1", port, backlog=4096
     )
     await server.serve_forever()
 
@@ -193,6 +196,7 @@ if __name__ == "__main__":
     parser.add_argument("port", type=int)
     parser.add_argument("--tokens", type=int, default=9)
     parser.add_argument("--gap-ms", type=float, default=2.0)
+    parser.add_argument("--jitter", type=float, default=0.0)
     given = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(given.port, given.tokens, given.gap_ms / 1e3))
+        runner.run(_serve(given.port, given.tokens, given.gap_ms / 1e3, given.jitter))

@@ -27,3 +27,23 @@ async def test_no_verdict_is_lost_or_counted_twice_while_copies_come_and_go(tmp_
         await copies.wait_handled("budget", VERDICTS)
         await copies.stop()
         check_books(copies)
+
+
+async def test_processes_that_cannot_share_the_work_are_told_why(tmp_path: Path) -> None:
+    async with KafkaServer() as kafka, open_copies(tmp_path, kafka.bootstrap, tasks=2, copies=1) as copies:
+        await copies.publish_calls(5, Random(16))
+        other = copies.make_copy("budget", data=tmp_path / "other")
+        await other.start()
+        await other.wait_ready("gets no work: the others in group 'understudies-budget' share another data folder")
+        alone = copies.make_copy("budget", data=tmp_path / "alone", partitioned=False)
+        await alone.start()
+        assert await alone.wait_ended() == 2
+        assert "group understudies-budget has members that share its work otherwise" in alone.output
+        whole = copies.make_copy("budget", partitioned=False)
+        await whole.start()
+        assert await whole.wait_ended() == 2
+        assert "pass --partitioned" in whole.output
+        await other.terminate()
+        await copies.wait_handled("budget", INVOCATIONS)
+        await copies.stop()
+        assert sum(book["ledger"]["calls"] for book in copies.books().values()) == len(copies.published)

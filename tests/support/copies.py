@@ -38,11 +38,11 @@ class Copies:
     processes: dict[str, list[ServiceProcess]]
     published: list[Invocation] = field(default_factory=list)
 
-    def make_copy(self, service: str) -> ServiceProcess:
-        """Return a further copy that is not started yet."""
-        data, artifacts = self.folder / service, f"file://{self.folder / 'artifacts'}"
+    def make_copy(self, service: str, *, data: Path | None = None, partitioned: bool = True) -> ServiceProcess:
+        """Return a further copy that is not started yet, by default on the folder that all share."""
+        folder, artifacts = data or self.folder / service, f"file://{self.folder / 'artifacts'}"
         env = {"UNDERSTUDIES_BUS_BOOTSTRAP": self.bootstrap, "UNDERSTUDIES_LOG_LEVEL": "INFO"}
-        words = ("--partitioned", "--data", str(data), "--artifacts", artifacts)
+        words = ["--data", str(folder), "--artifacts", artifacts, *(["--partitioned"] if partitioned else [])]
         return ServiceProcess(service, *words, env=env)
 
     async def start(self, service: str) -> ServiceProcess:

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord
 from aiokafka import TopicPartition as Position
-from aiokafka.errors import KafkaError
+from aiokafka.errors import InconsistentGroupProtocolError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, TopicPartition
 from faststream.kafka.message import KafkaAckableMessage
@@ -23,7 +23,7 @@ from understudies.runtime.bus.publisher import Publisher
 from understudies.runtime.bus.single_owner import SingleOwnerAssignor
 from understudies.runtime.bus.task_partition import PARTITIONED_NAMES, TaskPartition
 from understudies.runtime.bus.topic_ids import fetch_topic_ids
-from understudies.runtime.errors import RetryLater, StopService
+from understudies.runtime.errors import ConfigurationError, RetryLater, StopService
 from understudies.runtime.settings import MAX_MESSAGE_BYTES, BusSettings
 from understudies.runtime.telemetry import batch_span
 from understudies.runtime.throttle import Throttle
@@ -125,7 +125,10 @@ class KafkaBus(Bus):
             self._in_flight.register(self.service, [topic.name for topic in topics])
 
     async def start(self) -> None:
-        """Connect and begin to consume; raises RetryLater while the broker is unavailable, and may be called again."""
+        """Connect and begin to consume; raises RetryLater while the broker is unavailable, and may be called again.
+
+        Raises ConfigurationError if members of the group deal its partitions out in another way.
+        """
         await ensure_topics(self.settings)
         if self._topics:
             # Before the consumer starts, which asks for the offsets to begin at.
@@ -135,6 +138,11 @@ class KafkaBus(Bus):
             await self._broker.start()
         except BaseException as error:
             await self._publisher.stop()
+            if isinstance(error, InconsistentGroupProtocolError):
+                raise ConfigurationError(
+                    f"group {self.settings.group_prefix}-{self.service} has members that share its work otherwise: "
+                    "start this process as them, with --partitioned if they have it, or stop them first"
+                ) from error
             if isinstance(error, KafkaError | OSError):
                 raise RetryLater(f"no broker at {self.settings.bootstrap!r}: {error!r}") from error
             raise

@@ -1,7 +1,8 @@
 """Deal partitions out evenly among the members of a group; each keeps what it has."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from aiokafka.cluster import ClusterMetadata
@@ -15,7 +16,7 @@ _OTHER_FOLDER: Final = b"other-folder"
 class BalancedAssignor(AbstractPartitionAssignor):  # type: ignore[misc] # aiokafka has no types
     """Assign the partitions of the same number of all topics to one member, with as few moves as can be.
 
-    Members whose data folder is not the one that most members share get none: they could not take over any state.
+    Only members with one data folder get any: others could not take over its state.
     aiokafka calls assignors as classes, so `for_member` makes one for each consumer.
     """
 
@@ -36,8 +37,7 @@ class BalancedAssignor(AbstractPartitionAssignor):  # type: ignore[misc] # aioka
     ) -> dict[str, ConsumerProtocolMemberAssignment]:
         """Return the assignment of every member."""
         told = {member: _decode(metadata.user_data) for member, metadata in members.items()}
-        folders = [folder for folder, _ in told.values()]
-        shared = max(sorted(set(folders)), key=folders.count)
+        shared = _choose_folder(told.values())
         topics = sorted({topic for metadata in members.values() for topic in metadata.subscription})
         count = min((len(cluster.partitions_for_topic(topic) or ()) for topic in topics), default=0)
         dealt = deal_out(count, {member: owned for member, (folder, owned) in told.items() if folder == shared})
@@ -61,6 +61,16 @@ class BalancedAssignor(AbstractPartitionAssignor):  # type: ignore[misc] # aioka
         """Remember what this member owns now."""
         cls.owned = frozenset(where.partition for where in assignment.partitions())
         cls.is_left_out = assignment.user_data == _OTHER_FOLDER
+
+
+def _choose_folder(told: Iterable[tuple[str, Sequence[int]]]) -> str:
+    """Return the data folder whose members own most partitions, so that no newcomer takes them over without state."""
+    owned: Counter[str] = Counter()
+    members: Counter[str] = Counter()
+    for folder, numbers in told:
+        owned[folder] += len(numbers)
+        members[folder] += 1
+    return max(sorted(members), key=lambda folder: (owned[folder], members[folder]))
 
 
 def deal_out(count: int, members: Mapping[str, Iterable[int]]) -> dict[str, set[int]]:

@@ -115,8 +115,8 @@ class PartitionGroup:
         self.changed.set()
         if self._assignor.is_left_out:
             _log.error(
-                "%s gets no work: most processes of group %r share another data folder, and its state is there; start "
-                "this one with their --data",
+                "%s gets no work: the others in group %r share another data folder, and the state is there; start this "
+                "one with their --data",
                 self._service,
                 self.name,
             )

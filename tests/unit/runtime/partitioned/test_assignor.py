@@ -79,6 +79,16 @@ def test_a_member_with_another_folder_than_most_gets_nothing_and_knows_why() -> 
     assert [one.is_left_out for one in (*shared, alone)] == [False, False, True]
 
 
+def test_newcomers_with_another_folder_take_nothing_from_one_that_works() -> None:
+    cluster = Cluster({"invocations": 6})
+    working, newcomers = BalancedAssignor.for_member("z"), [BalancedAssignor.for_member("a") for _ in range(2)]
+    working.on_assignment(assign(cluster, {"z": working.metadata(["invocations"])})["z"])
+    members = {f"a{number}": one.metadata(["invocations"]) for number, one in enumerate(newcomers)}
+    found = assign(cluster, {**members, "z": working.metadata(["invocations"])})
+    working.on_assignment(found["z"])
+    assert working.owned == frozenset(range(6))
+
+
 def test_a_member_of_another_program_gets_nothing() -> None:
     cluster = Cluster({"invocations": 2})
     ours = BalancedAssignor.for_member("shared")

@@ -117,6 +117,7 @@ class FakeStudentCache:
     def __init__(self, **students: Student) -> None:
         self.students = students
         self.unavailable = False
+        self.released: list[str] = []
 
     @property
     def cache(self) -> StudentCache:
@@ -129,6 +130,9 @@ class FakeStudentCache:
         if uri not in self.students:
             raise ArtifactError(f"cannot read {uri!r}: no such file")
         return self.students[uri]
+
+    def release(self, uri: str) -> None:
+        self.released.append(uri)
 
 
 class EvaluatorHarness:

@@ -88,7 +88,10 @@ class EvaluatorApp(SavedState):
     async def _on_promotion(self, promotion: Promotion) -> list[Event]:
         trials = self.evaluation.trials
         if promotion.stage in _TERMINAL_STAGES:
+            trial = trials.get(promotion.student)
             self.evaluation.end_trial(promotion.student)
+            if trial is not None:
+                self._students.release(trial.artifact)
             self._deferred.pop(promotion.student, None)
         elif promotion.stage == "trained" and promotion.student not in trials:
             return await self._open_trial(promotion)

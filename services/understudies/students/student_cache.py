@@ -67,6 +67,15 @@ class StudentCache:
                 self._unavailable_until[uri] = self._timer() + _RETRY_AFTER_S
             raise
 
+    def release(self, uri: str) -> None:
+        """Release a student that is no longer needed, once its calls in progress have ended; a request loads it again.
+
+        One of thousands of examples takes tens of megabytes.
+        """
+        pending = self._students.pop(uri, None)
+        if pending is not None:
+            self._evict(pending)
+
     async def close(self) -> None:
         """Release all students, each once its calls in progress have ended; later requests load them again."""
         while self._students:

@@ -484,6 +484,7 @@ async def test_a_student_that_is_over_is_forgotten(files: ObjectStore) -> None:
         bench = await on_trial(files)
         await bench.handle(bench.promotion(stage))
         assert bench.app.evaluation.trials == {}
+        assert bench.students.released == [ARTIFACT]
         assert await bench.handle(*traffic(0, 1)) == []
 
 

@@ -99,3 +99,16 @@ async def test_what_cannot_be_loaded_is_tried_again(tmp_path: Path, loaded: list
         with pytest.raises(ArtifactError):
             await kept.get("gone")
     await kept.close()
+
+
+async def test_what_is_released_is_closed_and_loaded_again_when_asked_for(
+    tmp_path: Path, loaded: list[Student]
+) -> None:
+    cache = made(tmp_path)
+    first = await cache.get("a")
+    cache.release("a")
+    cache.release("unknown")
+    assert isinstance(first, Closable)
+    await asyncio.wait_for(first.closed.wait(), 5)
+    assert await cache.get("a") is not first
+    assert len(loaded) == 2

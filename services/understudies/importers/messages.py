@@ -18,13 +18,15 @@ from understudies.importers.message_parts import (
 from understudies.importers.roles import find_role
 
 _RESPONSES_ITEMS: Final = frozenset(
-    {"function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", "reasoning"}
+    {"apply_patch_call", "apply_patch_call_output", "shell_call", "shell_call_output", "local_shell_call_output"}
+    | {"mcp_approval_response", "compaction", "tool_search_call", "tool_search_output"}
+    | {"function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", "reasoning"}
     | {"item_reference", "web_search_call", "file_search_call", "computer_call", "mcp_call", "code_interpreter_call"}
     | {"image_generation_call", "local_shell_call", "mcp_list_tools", "mcp_approval_request", "computer_call_output"}
 )
 _RESPONSES_PARTS: Final = frozenset({"input_text", "output_text", "input_image", "input_file"})
 _TEXT_PARTS: Final = frozenset({"input_text", "output_text"})
-_CONTENTS: Final = ("content", "parts", "value", "message", "text")
+_CONTENTS: Final = ("content", "parts", "value", "message", "text", "content_parts")
 _PLAIN_ROLES: Final = frozenset({"system", "developer", "user", "assistant"})
 _PLAIN_FIELDS: Final = frozenset({"role", "content", "weight"})
 _PARTS_FIELDS: Final = frozenset({"role", "parts", "finish_reason"})

@@ -159,6 +159,8 @@ def check_response(response: Response) -> None:
     reason = response.finish_reason
     if reason not in _USUAL_FINISHES and is_failed_finish(str(reason)):
         raise NotARecordedCall(f"the call failed: finish reason {reason!r}")
+    if reason not in _USUAL_FINISHES and not response.says_something:
+        raise NotARecordedCall("no teacher answer: a later call goes on with its turn")
     message = response.message
     content = message.content
     texts = [content] if type(content) is str else _texts(content)

@@ -82,6 +82,7 @@ NO_ANSWERS: list[Any] = [
     completion(""),
     completion("  \n"),
     completion(None),
+    {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "I look"}], "stop_reason": "pause_turn"},
     {"choices": [], "model": "gpt-4.1"},
     {"choices": [{"message": {"role": "assistant", "content": "par"}, "finish_reason": "error"}]},
     {"candidates": [{"finishReason": "SAFETY"}], "modelVersion": "gemini-2.5-flash"},

@@ -118,6 +118,20 @@ def withheld_mark(text: str, *, answer: bool) -> str | None:
     return text[:_SHOWN] if is_marked else None
 
 
+_CUT_JSON: Final = re.compile(
+    r"""(?x)\s*\[?\s*\{\s*"(?:
+      (?:role|choices|candidates|generations|messages|contents)"\s*: | object"\s*:\s*"(?:chat\.completion|response)
+    | id"\s*:\s*"(?:chatcmpl-|resp_|msg_)
+    )"""
+)
+"""Matches how messages, requests and replies begin as JSON, which their texts do not."""
+
+
+def is_cut_json(text: str) -> bool:
+    """Return whether a text that is no valid JSON begins as the JSON of messages, a request or a reply."""
+    return text[:1] in ("{", "[", " ", "\n") and _CUT_JSON.match(text) is not None
+
+
 def error_text(text: str) -> str | None:
     """Return the beginning of an exception or of a gateway's page that was logged as an answer, else None."""
     if text[:5] not in _ERROR_BEGINNINGS or _ERROR_BEGINNING.match(text) is None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from understudies.dialects.json_fields import list_objects, text_or_empty
 from understudies.importers.fields import as_mapping
 from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
+from understudies.importers.logger_marks import is_cut_json
 from understudies.importers.message_parts import (
     function_definition,
     is_foreign,
@@ -43,6 +44,8 @@ def write_messages(value: object) -> list[dict[str, Any]]:
     """Convert a list of messages, a single message or the text of a user to messages; raises NotARecordedCall."""
     value = parse_embedded_json(value)
     if isinstance(value, str):
+        if is_cut_json(value):
+            raise NotARecordedCall("the log kept only a part of the request: its JSON is cut")
         return [{"role": "user", "content": value}]
     if isinstance(value, dict):
         value = [value]

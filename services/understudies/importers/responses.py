@@ -12,6 +12,7 @@ from understudies.dialects.json_fields import encode_json_text, text_or_empty
 from understudies.events import Response
 from understudies.importers.answer_rule import check_body, check_outcome, is_error_body
 from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
+from understudies.importers.logger_marks import is_cut_json
 from understudies.importers.message_parts import split_parts, write_call
 from understudies.importers.messages import (
     find_content,
@@ -62,6 +63,8 @@ def decode_answer(inner: object, written: object, *, must_be_reply: bool = False
             return response
     elif inner is None:
         return None
+    elif isinstance(inner, str) and is_cut_json(inner):
+        raise NotARecordedCall("the log kept only a part of the answer: its JSON is cut")
     elif isinstance(inner, str) and not must_be_reply:
         return _text_response(inner)
     if must_be_reply:

@@ -82,7 +82,12 @@ NO_ANSWERS: list[Any] = [
     completion(""),
     completion("  \n"),
     completion(None),
-    {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "I look"}], "stop_reason": "pause_turn"},
+    {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "text", "text": "I look"}],
+        "stop_reason": "pause_turn",
+    },
     {"choices": [], "model": "gpt-4.1"},
     {"choices": [{"message": {"role": "assistant", "content": "par"}, "finish_reason": "error"}]},
     {"candidates": [{"finishReason": "SAFETY"}], "modelVersion": "gemini-2.5-flash"},
@@ -170,12 +175,47 @@ def test_a_record_tells_that_its_call_went_well(tmp_path: Path, told: dict[str, 
         "removed",
         "<b>not available</b>",
         "Traceback is what Python prints.",
+        '{"intent": "billing", "note": "cut by max_tok',
         "***bold***",
         "0",
     ],
 )
 def test_an_answer_that_is_about_such_things_is_one(tmp_path: Path, answer: Any) -> None:
     assert len(read(tmp_path, {"type": "GENERATION", "input": ASKED, "output": answer}).calls) == 1
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        '[{"role": "assistant", "parts": [{"type": "text", "con',
+        '{"role":"assistant","content":"ye',
+        '{"id": "chatcmpl-1", "object": "chat.completion", "choices": [',
+        '{"choices": [{"message": {"content": "y',
+    ],
+)
+def test_json_that_a_limit_cut_is_neither_an_answer_nor_a_prompt(tmp_path: Path, cut: str) -> None:
+    told = {"traceId": "t", "spanId": "s"}
+    parts = [{"role": "user", "parts": [{"type": "text", "content": "Is room 12 free?"}]}]
+    answers = (
+        {"messages": ASKED, "response": cut},
+        {"type": "GENERATION", "input": ASKED, "output": cut},
+        told | {"attributes": {"gen_ai.input.messages": parts, "gen_ai.output.messages": cut}},
+    )
+    reasons = [skipped.reason for skipped in read(tmp_path, *answers).skipped]
+    assert reasons == ["the log kept only a part of the answer: its JSON is cut"] * 3
+    prompts = (
+        {"type": "GENERATION", "input": cut, "output": "yes"},
+        told
+        | {
+            "attributes": {
+                "ai.operationId": "ai.streamText.doStream",
+                "ai.prompt.messages": cut,
+                "ai.response.text": "yes",
+            }
+        },
+    )
+    reasons = [skipped.reason for skipped in read(tmp_path, *prompts).skipped]
+    assert reasons == ["the log kept only a part of the request: its JSON is cut"] * 2
 
 
 def test_a_prompt_that_the_agent_cut_itself_is_whole_and_one_that_the_logger_cut_is_not() -> None:

@@ -143,3 +143,27 @@ def test_the_spans_of_googles_agents_and_the_tools_of_pydantic_ai_are_read(tmp_p
     )
     (tool,) = only(read(tmp_path, written)).request.tools or ()
     assert tool["function"] == {"name": "look_up", "description": "d", "parameters": {"type": "object"}}
+
+
+def test_the_messages_of_a_call_that_are_logged_one_by_one_are_read_together(tmp_path: Path) -> None:
+    def logged(span_id: str, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        values = [{"key": key, "value": {"stringValue": value}} for key, value in body.items()]
+        told = {"traceId": "t", "spanId": span_id, "body": {"kvlistValue": {"values": values}}}
+        named = {"attributes": [{"key": "event.name", "value": {"stringValue": name}}]} if span_id == "b" else {}
+        return {**told, **(named or {"eventName": name}), "timeUnixNano": "1780300800000000000"}
+
+    answer = {"finish_reason": "stop", "message": '{"role": "assistant", "content": "yes"}'}
+    records = [
+        logged("a", "gen_ai.system.message", {"content": "Be brief."}),
+        logged("b", "gen_ai.user.message", {"content": "Is room 13 free?"}),
+        logged("a", "gen_ai.user.message", {"content": "Is room 12 free?"}),
+        logged("a", "gen_ai.choice", answer),
+        logged("b", "gen_ai.choice", answer),
+    ]
+    parsed = read(tmp_path, {"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]})
+    assert parsed.skipped == []
+    assert [[message.content for message in call.request.messages] for call in parsed.calls] == [
+        ["Be brief.", "Is room 12 free?"],
+        ["Is room 13 free?"],
+    ]
+    assert [call.response.message.content for call in parsed.calls] == ["yes", "yes"]

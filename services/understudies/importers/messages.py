@@ -146,7 +146,8 @@ def write_message(item: Mapping[str, Any], role: str) -> list[dict[str, Any]]:
     more = extra if isinstance(extra, dict) else {}
     given = item.get("tool_calls") or more.get("tool_calls") or item.get("toolCalls") or item.get("toolInvocations")
     if given and not any(part.get("type") == "tool_use" for part in list_objects(content)):
-        calls += [call for call in write_tool_calls(given) if call not in calls]
+        known = {call.get("id") for call in calls} - {""}  # libraries tell the calls of the content again
+        calls += [call for call in write_tool_calls(given) if call not in calls and call.get("id") not in known]
     if calls:
         message["tool_calls"] = calls
     function = item.get("function_call") or more.get("function_call")

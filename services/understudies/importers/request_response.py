@@ -59,7 +59,7 @@ def read_request_response(record: Mapping[str, Any]) -> PartialCall:
     call.episode = call.episode or find_id(
         ("session_id", "conversation_id", "thread_id"), as_mapping(asked.get("metadata"))
     )
-    if "contents" in asked and ("processed_time" in record or "key" in record):
+    if "modelInput" in record or ("contents" in asked and ("processed_time" in record or "key" in record)):
         call.tier = "batch"
     call.kinds = (record.get("endpoint"), record.get("url"), record.get("path"), as_text(record.get("operation")))
     return call

@@ -461,3 +461,31 @@ def test_the_body_that_makes_a_batch_of_anthropic_holds_its_requests(tmp_path: P
     told = {"role": "assistant", "type": "message", "content": [{"type": "text", "text": "cleaning"}]}
     result = {"custom_id": "a", "result": {"type": "succeeded", "message": told}}
     assert only(read(tmp_path, {"requests": [asked]}, result)).response.message.content == "cleaning"
+
+
+def test_a_call_that_is_told_in_the_content_and_beside_it_is_one(tmp_path: Path) -> None:
+    blocks = [
+        {"type": "text", "text": "I look."},
+        {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "look_up", "arguments": '{"room": 12}'},
+    ]
+    told = {
+        "content": blocks,
+        "tool_calls": [{"name": "look_up", "args": {"room": 12}, "id": "c", "type": "tool_call"}],
+    }
+    answer = {
+        "generations": [[{"message": {"lc": 1, "id": ["m", "AIMessage"], "type": "constructor", "kwargs": told}}]]
+    }
+    call = only(read(tmp_path, {"run_type": "llm", "inputs": {"messages": ASKED}, "outputs": answer}))
+    (one,) = call.response.message.tool_calls or ()
+    assert (one.id, one.function.arguments) == ("c", '{"room": 12}')
+
+
+def test_batches_of_other_providers_are_read(tmp_path: Path) -> None:
+    asked = {"custom_id": "a", "body": {"model": "m", "messages": ASKED}}
+    call = only(read(tmp_path, asked, {"custom_id": "a", "response": COMPLETION}))
+    assert call.response.message.content == "cleaning"
+    usage = {"input_tokens": 3, "output_tokens": 1}
+    reply = {"role": "assistant", "content": [{"type": "text", "text": "cleaning"}], "usage": usage}
+    call = only(read(tmp_path, {"recordId": "r", "modelInput": {"messages": ASKED}, "modelOutput": reply}))
+    assert call.usage.details is not None
+    assert call.usage.details.service_tier == "batch"

@@ -160,7 +160,7 @@ def _decode_reply(body: Mapping[str, Any]) -> Response | None:
         case {"message": dict() as message}:
             return decode_message(message, _finish_reason(body))
         case {"results": [{"outputText": str() as text, **more}, *_]}:  # Titan
-            return _text_response(text, _finish_reason(more))
+            return _text_response(text, _finish_reason({"finish_reason": more.get("completionReason")}))
         case {"outputs": [{"text": str() as text, **more}, *_]}:  # Mistral
             return _text_response(text, more.get("stop_reason"))
         case {"toolCalls": list() as calls} | {"toolUses": list() as calls}:  # the AI SDK

@@ -87,17 +87,18 @@ def _assemble_texts(events: list[dict[str, Any]]) -> dict[str, Any] | None:
     if not is_stream or not all(isinstance(piece, str) for piece in pieces):
         return None
     reply = {name: value for event in events for name, value in event.items() if name.endswith("_count") and value}
-    about = {name: last[name] for name in ("model", "created_at", _METRICS) if name in last}
+    reply |= {name: value for name, value in last.items() if name in ("model", "created_at", _METRICS)}
     end = next((last[name] for name in _ENDS if last.get(name)), None)
     if end is None and last.get("done") is not True:
         raise _cut_short()
     message = {"role": "assistant", "content": "".join(str(piece) for piece in pieces)}
-    return {**reply, **about, "message": message, "finish_reason": end}
+    return {**reply, "message": message, "finish_reason": end}
 
 
 def _piece(event: Mapping[str, Any]) -> object:
     """Return the text of an event, or None if it has none."""
-    for inner in (event, *list_objects(event.get("outputs"))[:1], object_or_empty(event.get("message"))):
+    first_output = [*list_objects(event.get("outputs"))][:1]
+    for inner in (event, *first_output, object_or_empty(event.get("message"))):
         for name in (*_TEXTS, *(("text", "content") if inner is not event else ())):
             if isinstance(inner.get(name), str):
                 return inner[name]

@@ -438,12 +438,14 @@ def test_earlier_turns_of_an_instruction_are_messages(tmp_path: Path) -> None:
 
 def test_tools_are_named_by_their_keys_and_read_from_text(tmp_path: Path) -> None:
     described = {"description": "d", "parameters": {"type": "object"}}
-    by_name = {"type": "GENERATION", "input": ASKED, "output": "cleaning"}
+    by_name: dict[str, Any] = {"type": "GENERATION", "input": ASKED, "output": "cleaning"}
     by_name["toolDefinitions"] = {"look_up": orjson.dumps(described).decode()}
-    as_text = {"conversations": [{"from": "human", "value": NOTE}, {"from": "gpt", "value": "cleaning"}]}
+    as_text: dict[str, Any] = {
+        "conversations": [{"from": "human", "value": NOTE}, {"from": "gpt", "value": "cleaning"}]
+    }
     as_text["tools"] = orjson.dumps([{"name": "look_up", **described}]).decode()
     for record in (by_name, as_text):
-        (tool,) = only(read(tmp_path, record)).request.tools or ()
+        (tool,) = only(read(tmp_path, record)).request.model_dump()["tools"]
         assert tool["function"]["name"] == "look_up"
 
 
@@ -489,3 +491,10 @@ def test_batches_of_other_providers_are_read(tmp_path: Path) -> None:
     call = only(read(tmp_path, {"recordId": "r", "modelInput": {"messages": ASKED}, "modelOutput": reply}))
     assert call.usage.details is not None
     assert call.usage.details.service_tier == "batch"
+
+
+def test_times_are_read_as_mongodb_exports_them(tmp_path: Path) -> None:
+    record = {"messages": [*ASKED, ANSWER], "createdAt": {"$date": "2026-06-01T08:00:00Z"}}
+    at = only(read(tmp_path, record)).at
+    assert at is not None
+    assert at.isoformat() == "2026-06-01T08:00:00+00:00"

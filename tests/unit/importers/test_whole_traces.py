@@ -61,7 +61,13 @@ def test_a_row_of_a_search_for_traces_in_mlflow_is_its_spans(tmp_path: Path) -> 
             "mlflow.spanOutputs": '{"choices": [{"message": {"role": "assistant", "content": "yes"}}]}',
         },
     }
-    row = {"trace_id": "b", "state": "OK", "request": {"messages": ASKED}, "response": "the agent's", "assessments": []}
+    row: dict[str, Any] = {
+        "trace_id": "b",
+        "state": "OK",
+        "request": {"messages": ASKED},
+        "response": "the agent's",
+        "assessments": [],
+    }
     row |= {"execution_duration": 1400, "trace_metadata": {"mlflow.trace.session": "se"}, "spans": [model]}
     call = only(read(tmp_path, row))
     assert (call.response.message.content, call.episode) == ("yes", "se")
@@ -141,7 +147,7 @@ def test_the_spans_of_googles_agents_and_the_tools_of_pydantic_ai_are_read(tmp_p
         gen_ai__output__messages=TOLD,
         model_request_parameters=orjson.dumps(tools).decode(),
     )
-    (tool,) = only(read(tmp_path, written)).request.tools or ()
+    (tool,) = only(read(tmp_path, written)).request.model_dump()["tools"]
     assert tool["function"] == {"name": "look_up", "description": "d", "parameters": {"type": "object"}}
 
 

@@ -20,7 +20,8 @@ PACKS: Final[tuple[Pack, ...]] = get_args(Pack)
 
 _PASSWORD: Final = re.compile(
     r"(?<![A-Za-z])(?P<name>pass(?:word|wd|phrase|code)|pwd|passwort|kennwort|contrase[nñ]a|mot de passe|senha|"
-    r"secret(?:[ _-]?key)?|(?:client|shared)[ _-]secret|api[ _-]?key|(?:access|auth|refresh)[ _-]?token)"
+    r"secret(?:[ _-]?(?:access[ _-]?)?key)?|(?:client|shared)[ _-]secret|api[ _-]?key|"
+    r"(?:access|auth|refresh)[ _-]?token)"
     r"(?P<between>[\"']?(?:\s{0,3}[:=]|\s{1,3}(?:is|was|ist|es|est)(?:\s{0,2}:)?)\s{0,3}[\"'`]?)"
     r"(?P<value>[^\s\"'`,;<>{}\[\]()]{4,128})",
     re.IGNORECASE,
@@ -42,7 +43,7 @@ _NO_SECRETS: Final = frozenset(
     | {"field", "text", "undefined", "redacted", "your", "must", "should", "please", "never", "what"}
 )
 _URL_CREDENTIALS: Final = re.compile(
-    r"(?<![A-Za-z0-9+.-])([a-z][a-z0-9+.-]{1,20}://)[^\s/:@?#\"'<>]{1,64}:[^\s/@\"'<>]{1,128}@", re.IGNORECASE
+    r"(?<![A-Za-z0-9+.-])([a-z][a-z0-9+.-]{1,20}://)[^\s/:@?#\"'<>]{0,64}:[^\s/@\"'<>]{1,128}@", re.IGNORECASE
 )
 _BARE_CREDENTIALS: Final = re.compile(
     r"(?<![\w.%+/:@-])(?!(?:mailto|sips?|acct|xmpp|skype|e-?mail|to|cc|from):)[\w.%+-]{1,64}:"
@@ -51,7 +52,7 @@ _BARE_CREDENTIALS: Final = re.compile(
 )
 
 _CLOUD_SECRET: Final = re.compile(
-    r"(?<![A-Za-z0-9/+=_.-])(?:"
+    r"(?<![A-Za-z0-9/+_.-])(?:"
     r"[A-Za-z0-9/+]{86}==|"  # Azure storage
     r"[\w~.-]{3}[78]Q~[\w~.-]{31,34}|"  # Entra ID
     r"SG\.[\w-]{22}\.[\w-]{43}|dapi[0-9a-f]{32}(?:-\d)?|do[por]_v1_[0-9a-f]{64}|GOCSPX-[\w-]{28}|ya29\.[\w-]{20,}|"
@@ -61,7 +62,7 @@ _CLOUD_SECRET: Final = re.compile(
 )
 _WEBHOOK: Final = re.compile(r"(https://hooks\.slack\.com/(?:services|workflows)/)[\w/-]{20,}")
 _SIGNATURE: Final = re.compile(r"([?&](?:sig|X-Amz-Signature|X-Goog-Signature)=)[\w%/+=-]{20,}", re.IGNORECASE)
-_AWS_SECRET: Final = re.compile(r"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
+_AWS_SECRET: Final = re.compile(r"(?<![A-Za-z0-9/+])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 
 _PHONE: Final = re.compile(
     r"(?<![\w.:/+-])(?:"

@@ -37,6 +37,7 @@ _KEY = re.compile(
     r"gh[pousr]_\w{20,}+|github_pat_\w{20,}+|glpat-[\w-]{16,}+|xox[abeoprs]-[\w-]{10,}+|"
     r"AIza[\w-]{30,}+|hf_[A-Za-z0-9]{20,}+|npm_[A-Za-z0-9]{30,}+|pypi-[\w-]{40,}+)"
 )
+_HUGGING_FACE = 34
 _BEARER = re.compile(r"(?<![A-Za-z0-9])([Bb]earer|BEARER)([ \t]{1,4})([\w.~+/=-]{16,}+)")
 _EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]++@[\w-]++(?:\.[\w-]++)+")
 _DIGITS = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,}+(?!\w|\.\d)")
@@ -82,7 +83,10 @@ def _replace_kinds(text: str, kinds: int) -> str:
 
 
 def _replace_key(match: re.Match[str]) -> str:
-    return "[KEY]" if any(character.isdigit() for character in match[0]) else match[0]
+    key = match[0]
+    # Those of Hugging Face are of letters alone.
+    is_of_letters = key.startswith("hf_") and len(key) >= _HUGGING_FACE and not (key[3:].islower() or key[3:].isupper())
+    return "[KEY]" if is_of_letters or any(character.isdigit() for character in key) else key
 
 
 def _replace_bearer(match: re.Match[str]) -> str:

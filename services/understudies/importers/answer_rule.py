@@ -12,7 +12,7 @@ from typing import Any, Final
 from understudies.dialects.json_fields import text_or_empty
 from understudies.events import Request, Response
 from understudies.importers.json_parsing import FailedCall, NotARecordedCall, OtherKind
-from understudies.importers.logger_marks import cut_mark, is_surely_unmarked, withheld_mark
+from understudies.importers.logger_marks import cut_mark, error_text, is_surely_unmarked, withheld_mark
 
 _ERROR_FIELDS: Final = frozenset(
     {"error", "errors", "error_message", "errorMessage", "errorCode", "error_code", "error_str", "error_information"}
@@ -25,6 +25,9 @@ _STATUS_FIELDS: Final = frozenset(
 )
 _SUCCESS_FIELDS: Final = frozenset({"success", "is_success", "isSuccess", "ok", "succeeded"})
 _FLAG_FIELDS: Final = frozenset({"$ai_is_error", "is_error", "isError", "failed", "has_error", "hasError"})
+_FINISH_FIELDS: Final = frozenset({"finish_reason", "finishReason", "stop_reason", "stopReason", "finish_reasons"})
+GUARDRAIL: Final = "amazon-bedrock-guardrailAction"
+"""Tells in a reply of Bedrock's Invoke that a guardrail put its own words in place of the model's."""
 _FAILURE_FLAGS: Final = frozenset({"true", "1", "yes"})
 _SUCCESS_DENIED: Final = frozenset({"false", "0", "no"})
 _FAILURES: Final = frozenset(
@@ -135,6 +138,8 @@ def check_body(body: Mapping[str, Any]) -> None:
         check_outcome({"error": body["error"]})
     if body.get("object") == "response":
         check_outcome({"status": body.get("status")})
+    if GUARDRAIL in body:
+        check_outcome({GUARDRAIL: body[GUARDRAIL]})
     if not names.isdisjoint(_PLACEHOLDER_BODIES) and names <= _ALL_OF_A_PLACEHOLDER:
         told = body.get("helicone_message") or body.get("reason") or next(iter(names & _PLACEHOLDER_BODIES))
         raise NotARecordedCall(f"the log withheld the answer: {str(told)[:_MAX_SHOWN]!r}")
@@ -152,8 +157,10 @@ def is_error_body(body: Mapping[str, Any]) -> bool:
 def check_response(response: Response) -> None:
     """Raise NotARecordedCall if the decoded answer is none: empty, failed, withheld or cut by the logger."""
     reason = response.finish_reason
-    if reason not in _USUAL_FINISHES and str(reason).lower().replace("-", "_") in _FAILED_FINISHES:
+    if reason not in _USUAL_FINISHES and is_failed_finish(str(reason)):
         raise NotARecordedCall(f"the call failed: finish reason {reason!r}")
+    if reason not in _USUAL_FINISHES and not response.says_something:
+        raise NotARecordedCall("no teacher answer: a later call goes on with its turn")
     message = response.message
     content = message.content
     texts = [content] if type(content) is str else _texts(content)
@@ -162,10 +169,17 @@ def check_response(response: Response) -> None:
     elif not "".join(texts).strip():
         raise NotARecordedCall("no teacher answer" if message.content is None else "no teacher answer: it is empty")
     for text in texts:
+        if told := error_text(text):
+            raise FailedCall(f"the call failed: {told!r}")
         if mark := withheld_mark(text, answer=True):
             raise NotARecordedCall(f"the log withheld the answer: {mark!r}")
         if mark := cut_mark(text, answer=True):
             raise NotARecordedCall(f"the log kept only a part of the answer: {mark!r}")
+
+
+def is_failed_finish(reason: str) -> bool:
+    """Return whether a finish reason says that the call failed."""
+    return reason.lower().replace("-", "_") in _FAILED_FINISHES
 
 
 def check_request(request: Request) -> None:
@@ -243,6 +257,17 @@ def _read_success(name: str, value: object) -> str | None:
     return f"the call failed: {name} is {told}" if told in _SUCCESS_DENIED else None
 
 
+def _read_finish(_: str, value: object) -> str | None:
+    reason = value[0] if isinstance(value, list) and value else value
+    return (
+        f"the call failed: finish reason {reason!r}" if isinstance(reason, str) and is_failed_finish(reason) else None
+    )
+
+
+def _read_guardrail(_: str, value: object) -> str | None:
+    return "the call failed: a guardrail intervened" if value == "INTERVENED" else None
+
+
 def _read_flag(name: str, value: object) -> str | None:
     return f"the call failed: {name}" if str(value).lower() in _FAILURE_FLAGS else None
 
@@ -252,6 +277,8 @@ _OUTCOMES: Final[tuple[tuple[frozenset[str], Callable[[str, object], str | None]
     (_STATUS_FIELDS, _read_status),
     (_SUCCESS_FIELDS, _read_success),
     (_FLAG_FIELDS, _read_flag),
+    (_FINISH_FIELDS, _read_finish),
+    (frozenset({GUARDRAIL}), _read_guardrail),
 )
 """Fields that tell an outcome, with what reads a failure from a field of each kind."""
 

@@ -29,6 +29,7 @@ _CONFIGURATIONS: Final = (
     *("generationConfig", "generation_config", "inferenceConfig", "inference_config"),
     *("textGenerationConfig", "config"),
 )
+_GEMINI_SCHEMAS: Final = ("responseSchema", "responseJsonSchema", "response_schema", "response_json_schema")
 _CONVERSE: Final = frozenset({"inferenceConfig", "toolConfig", "additionalModelRequestFields"})
 _MESSAGES: Final = ("messages", "input", "prompt", "inputText", "chat_history")
 
@@ -49,7 +50,8 @@ def read_body(body: Mapping[str, Any]) -> Body:
         return _read_converse(body)
     if "message" in body and isinstance(body["message"], str) and ("chat_history" in body or "messages" not in body):
         history = body["chat_history"] if isinstance(body.get("chat_history"), list) else []
-        return Body([*history, {"role": "user", "content": body["message"]}], {**body, "chat_history": None})
+        told = [{"role": "system", "content": body["preamble"]}] if isinstance(body.get("preamble"), str) else []
+        return Body([*told, *history, {"role": "user", "content": body["message"]}], {**body, "chat_history": None})
     fields = body
     if "options" in body and isinstance(options := body["options"], dict):
         fields = {**body, **_parameters(options)}
@@ -72,10 +74,9 @@ def _is_converse_system(body: Mapping[str, Any]) -> bool:
 
 
 def _read_gemini(body: Mapping[str, Any]) -> Body:
+    config = as_mapping(body.get("config"))
     system = first_not_none(
-        body.get("systemInstruction"),
-        body.get("system_instruction"),
-        as_mapping(body.get("config")).get("systemInstruction"),
+        *(source.get(name) for source in (body, config) for name in ("systemInstruction", "system_instruction"))
     )
     contents = body["contents"]
     given = contents if isinstance(contents, list) else [contents]
@@ -85,14 +86,14 @@ def _read_gemini(body: Mapping[str, Any]) -> Body:
         text = [told] if isinstance(told, dict) else told
         turns.insert(0, {"role": "system", "content": text})
     fields = _configuration(body)
-    tools = first_not_none(body.get("tools"), as_mapping(body.get("config")).get("tools"))
+    tools = first_not_none(body.get("tools"), config.get("tools"))
     if tools:
         fields["tools"] = write_tools(tools)
-    configuration = as_mapping(first_not_none(body.get("generationConfig"), body.get("generation_config")))
-    schema = first_not_none(configuration.get("responseSchema"), configuration.get("responseJsonSchema"))
+    configuration = as_mapping(first_not_none(body.get("generationConfig"), body.get("generation_config"), config))
+    schema = first_not_none(*(configuration.get(name) for name in _GEMINI_SCHEMAS))
     if isinstance(schema, dict):
         fields["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
-    elif configuration.get("responseMimeType") == "application/json":
+    elif "application/json" in (configuration.get("responseMimeType"), configuration.get("response_mime_type")):
         fields["response_format"] = {"type": "json_object"}
     return Body(turns, fields)
 

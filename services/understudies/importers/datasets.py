@@ -47,11 +47,22 @@ def read_instruction(record: Mapping[str, Any]) -> PartialCall:
         call.messages = [{"role": "user", "content": record["instruction"]}]
     else:
         call.messages = [{"role": "system", "content": record["instruction"]}, {"role": "user", "content": given}]
+    call.messages[-1:-1] = _read_history(record.get("history"))
     if system := as_text(record.get("system")):
         call.messages.insert(0, {"role": "system", "content": system})
     call.answer = record["output"] or None
     call.request = {name: value for name, value in record.items() if name not in ("system", "input")}
     return call
+
+
+def _read_history(value: object) -> list[dict[str, str]]:
+    """Return the earlier turns of an instruction, each a pair of what was asked and answered."""
+    pairs = parse_embedded_json(value)
+    turns: list[dict[str, str]] = []
+    for pair in pairs if isinstance(pairs, list) else ():
+        if isinstance(pair, list) and all(isinstance(text, str) for text in pair):
+            turns += [{"role": role, "content": text} for role, text in zip(("user", "assistant"), pair, strict=False)]
+    return turns
 
 
 def is_pair(record: Mapping[str, Any]) -> bool:

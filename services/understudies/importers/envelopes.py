@@ -9,7 +9,19 @@ from understudies.importers.jaeger import iter_jaeger_spans
 from understudies.importers.json_parsing import parse_embedded_json
 from understudies.importers.otlp import iter_mlflow_spans, iter_otlp_logs, iter_otlp_spans
 
-_PAGES: Final = ("data", "observations", "runs", "items", "records", "Records", "spans", "rows", "results", "traces")
+_PAGES: Final = (
+    "data",
+    "observations",
+    "runs",
+    "items",
+    "records",
+    "Records",
+    "spans",
+    "rows",
+    "results",
+    "traces",
+    "requests",
+)
 _PAGE_MARKS: Final = frozenset(
     {"object", "meta", "has_more", "next_cursor", "next", "cursor", "total", "count", "page", "first_id", "last_id"}
     | {
@@ -54,6 +66,8 @@ _SHIPPER_MARKS: Final = frozenset(
     | {"insertId", "resource", "_index", "_id", "logStreamName", "@ptr", "time", "stream", "severity", "level", "type"}
 )
 
+_MLFLOW_ROW: Final = frozenset({"execution_duration", "execution_time_ms", "assessments"})
+"""Fields of a trace of MLflow as a row of its search."""
 _TRACES: Final = frozenset({"resourceSpans", "resource_spans", "resourceLogs", "resource_logs", "batches", "traceID"})
 
 
@@ -76,7 +90,7 @@ def may_hold_records(names: tuple[str, ...]) -> bool:
     fields = frozenset(names)
     if fields.isdisjoint(_ENVELOPES):
         return False
-    if not fields.isdisjoint(_ALWAYS_OPENED) or {"info", "data"} <= fields:
+    if not fields.isdisjoint(_ALWAYS_OPENED) or {"info", "data"} <= fields or {"spans", "trace_metadata"} <= fields:
         return True
     if any(name in fields and fields - {name} <= _PAGE_MARKS for name in _PAGES):
         return True
@@ -98,6 +112,9 @@ def _open(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
             return
     if isinstance(record.get("info"), dict) and isinstance(as_mapping(record.get("data")).get("spans"), list):
         yield from iter_mlflow_spans(record)
+        return
+    if isinstance(record.get("spans"), list) and not _MLFLOW_ROW.isdisjoint(record) and "trace_metadata" in record:
+        yield from iter_mlflow_spans({"info": record, "data": record})
         return
     inner = _unwrap_trace(record) or _unwrap_page(record)
     if inner is not None:

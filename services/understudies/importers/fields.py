@@ -78,7 +78,8 @@ def parse_time(value: object) -> datetime | None:
         elif isinstance(value, str):
             moment = _parse_written(value.strip())
         else:
-            return None
+            # As MongoDB exports it.
+            return parse_time(value["$date"]) if isinstance(value, dict) and "$date" in value else None
     except (ValueError, OverflowError, OSError, TypeError):
         return None
     return moment if _EARLIEST <= moment < _LATEST else None

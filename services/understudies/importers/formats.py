@@ -64,7 +64,7 @@ FORMATS: Final = (
     Format("helicone", is_helicone, read_helicone, frozenset({"request", "request_body", "request_created_at"})),
     Format("openai", is_stored, read_stored, frozenset({"object"})),
     Format("openai-preference", is_preference, read_preference, frozenset({"preferred_output"})),
-    Format("native", is_native, read_native, frozenset({"messages"})),
+    Format("native", is_native, read_native, frozenset({"messages", "contents"})),
     Format("conversations", is_conversation, read_conversation, frozenset(CONVERSATIONS)),
     Format("request-response", is_request_response, read_request_response, frozenset(REQUESTS)),
     Format("instructions", is_instruction, read_instruction, frozenset({"instruction"})),

@@ -25,6 +25,8 @@ from understudies.importers.usage import find_usage
 _NANO_DOLLARS_FROM: Final = 100
 """The store holds costs in 1e-9 dollars, the API in dollars; no call costs as much as this in dollars."""
 
+_NO_REFERENCE: Final = "00000000-0000-0000-0000-000000000000"
+
 
 def is_helicone(record: Mapping[str, Any]) -> bool:
     """Return whether the record is a row of the request log."""
@@ -47,7 +49,8 @@ def read_helicone(record: Mapping[str, Any]) -> PartialCall:
     call = read_exchange(body, reply, record, {"status": response.get("status")})
     call.model = _find_model(record, response) or call.model
     call.usage = find_usage(as_mapping(as_mapping(reply).get("usage")), record, response)
-    call.cost = parse_cost(record.get("costUSD"), record.get("cost_usd")) or _parse_cost(record, response)
+    told = parse_cost(record.get("costUSD"), record.get("cost_usd"))
+    call.cost = told or first_not_none(_parse_cost(record, response), told)
     call.at = parse_time(start)
     call.task = find_task(properties, record) or call.task
     call.tags = parse_tags(properties)
@@ -56,8 +59,15 @@ def read_helicone(record: Mapping[str, Any]) -> PartialCall:
     )
     call.critical = as_flag(properties.get("critical")) or as_flag(properties.get("Critical"))
     call.episode = find_id(("episode", "helicone-session-id"), properties)
+    call.free = _is_cached(record)
     call.kinds = (record.get("request_path"), request.get("path"), record.get("target_url"))
     return call
+
+
+def _is_cached(record: Mapping[str, Any]) -> bool:
+    """Return whether the answer came from Helicone's cache: it names the request whose answer it was."""
+    reference = as_text(record.get("cache_reference_id"))
+    return reference is not None and reference != _NO_REFERENCE
 
 
 def _parse_cost(record: Mapping[str, Any], response: Mapping[str, Any]) -> Decimal | None:

@@ -29,6 +29,10 @@ from understudies.importers.usage import find_usage, parse_usage
 _TYPES: Final = frozenset(
     {"GENERATION", "SPAN", "EVENT", "AGENT", "TOOL", "CHAIN", "RETRIEVER", "EVALUATOR", "EMBEDDING", "GUARDRAIL"}
 )
+_TRACE_KEYS: Final = frozenset(
+    {"bookmarked", "public", "htmlPath", "observations", "observationCount", "observation_count"}
+)
+"""Fields of which each export of whole traces has one, and none of observations."""
 _OBSERVATION_KEYS: Final = (
     *("traceId", "trace_id", "usageDetails", "usage_details", "costDetails", "cost_details"),
     *("startTime", "start_time", "parentObservationId", "parent_observation_id"),
@@ -45,7 +49,7 @@ _WRAPPER_NAME: Final = re.compile(r"ai\.(?:generate|stream)(?:Text|Object)")
 
 def is_langfuse(record: Mapping[str, Any]) -> bool:
     """Return whether the record is an observation."""
-    if text_or_empty(record.get("type")) in _TYPES:
+    if text_or_empty(record.get("type")) in _TYPES or _is_trace(record):
         return True
     return "input" in record and "output" in record and any(mark in record for mark in _OBSERVATION_KEYS)
 
@@ -55,6 +59,8 @@ def read_langfuse(record: Mapping[str, Any]) -> PartialCall:
 
     Its task comes from its metadata, its prompt or its own name, unless that name is a library's default.
     """
+    if _is_trace(record):
+        raise NotARecordedCall("a whole trace of an agent, not a call: export its observations")
     if (kind := str(record.get("type") or "GENERATION")).upper() != "GENERATION":
         raise NotARecordedCall(f"an observation of type {kind[:40]}, not a generation")
     asked = _read_input(parse_embedded_json(record.get("input")))
@@ -86,8 +92,19 @@ def read_langfuse(record: Mapping[str, Any]) -> PartialCall:
         evidence=({"level": record.get("level")},),
         span=find_id(("id",), record),
         parent=find_id(("parentobservationid", "parent_observation_id"), record),
+        finish_reason=first_not_none(
+            as_mapping(first_not_none(record.get("modelParameters"), record.get("model_parameters"))).get(
+                "finishReason"
+            ),
+            attributes.get("ai.response.finishReason"),
+        ),
         wraps=name is not None and _WRAPPER_NAME.fullmatch(name) is not None,
     )
+
+
+def _is_trace(record: Mapping[str, Any]) -> bool:
+    names = record.keys()
+    return "type" not in names and "input" in names and "output" in names and not names.isdisjoint(_TRACE_KEYS)
 
 
 def _read_input(asked: object) -> Body:

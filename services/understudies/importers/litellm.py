@@ -24,7 +24,7 @@ from understudies.importers.usage import find_usage
 
 _NON_CHAT_CALL_TYPE: Final = re.compile(
     r"_?a?(?:embedding|image_|moderation|transcription|speech|rerank|realtime|ocr|search|vector_store|video_|"
-    r"(?:create|retrieve|list|cancel|delete|get|add|upload)_|file_)"
+    r"(?:create|retrieve|list|cancel|delete|get|add|upload)_|file_|call_mcp_tool)"
 )
 """Prefixes of call types that are not requests to a chat model; asynchronous call types have an `a` before them."""
 

@@ -29,6 +29,17 @@ _WITHHELD_PROSE: Final = re.compile(
 )
 """Matches the same in prose, such as `response too large to store`; a caller may write that, a teacher hardly."""
 
+_WITHHELD_ANSWER: Final = re.compile(
+    r"""(?ix)\s*(?:
+      [\[<({_]{1,3} \s* (?:[\w'\ -]{0,40}\ )? (?:hidden|removed|suppressed|expired|logging[ ]disabled
+        |not[ ](?:stored|available)|too[ ](?:large|long|big)) (?![a-z]) [^\]>)}]{0,120} [\]>)}_]{1,3} \.?
+    | [\[<(] \s* (?:no[ ](?:content|response|output|text)|empty(?:[ ](?:response|content|output|message))?
+        |(?:streamed|streaming|stream)(?:[ ](?:response|content|output|body))?) \s* [\])>]
+    | <[^<>]{1,200} \ at\ 0x[0-9a-f]+> | <response\ \[[^\]]*\]> | <class\ '[^'>]*'> | \[object\ \w+\]
+    )\s*"""
+)
+"""Matches what only counts as withheld in an answer: a caller may write it, and objects that a script wrote as text."""
+
 _PROSE_BEGINNINGS: Final = frozenset(
     {"the", "req", "res", "inp", "out", "pro", "com", "mes", "bod", "con", "pay", "val"}
 )
@@ -67,6 +78,16 @@ _ORDINARY_IN_ANSWERS: Final = frozenset(character for character in _ORDINARY if 
 _NOT_CUT: Final = frozenset(character for character in ascii_letters + digits + ".,;:!?" if character not in "derDERsS")
 """Characters with which no mark of cutting ends."""
 
+_ERROR_BEGINNING: Final = re.compile(
+    r"""(?x)\s*(?:
+      Error\ code:\ \d{3}\ -\  | (?:litellm|openai|anthropic)\.(?:\w+\.)*\w*(?:Error|Exception)\b[:(]
+    | Traceback\ \(most\ recent\ call\ last\):\s | upstream\ connect\ error\ or\ disconnect/reset\ before\ headers
+    | <html>\s*<head>\s*<title>\s*[45]\d\d\ [A-Z][\w\ -]{2,40}</title>
+    )"""
+)
+"""Matches how clients' exceptions and gateways' pages begin, which scripts log in place of an answer."""
+_ERROR_BEGINNINGS: Final = frozenset({"Error", "litel", "opena", "anthr", "Trace", "upstr", "<html"})
+
 _MAX_WHOLE: Final = 300
 _TAIL: Final = 200
 _SHOWN: Final = 80
@@ -91,10 +112,31 @@ def withheld_mark(text: str, *, answer: bool) -> str | None:
     if not (text := text.strip()):
         return None
     is_likely = text[0] in _WITHHELD_BEGINNINGS and not _is_another_word(text)
-    is_marked = (is_likely and _WITHHELD.fullmatch(text)) or (
+    is_marked = (is_likely and (_WITHHELD.fullmatch(text) or (answer and _WITHHELD_ANSWER.fullmatch(text)))) or (
         answer and (text[:3].lower() in _PROSE_BEGINNINGS or not text.isascii()) and _WITHHELD_PROSE.fullmatch(text)
     )
     return text[:_SHOWN] if is_marked else None
+
+
+_CUT_JSON: Final = re.compile(
+    r"""(?x)\s*\[?\s*\{\s*"(?:
+      (?:role|choices|candidates|generations|messages|contents)"\s*: | object"\s*:\s*"(?:chat\.completion|response)
+    | id"\s*:\s*"(?:chatcmpl-|resp_|msg_)
+    )"""
+)
+"""Matches how messages, requests and replies begin as JSON, which their texts do not."""
+
+
+def is_cut_json(text: str) -> bool:
+    """Return whether a text that is no valid JSON begins as the JSON of messages, a request or a reply."""
+    return text[:1] in ("{", "[", " ", "\n") and _CUT_JSON.match(text) is not None
+
+
+def error_text(text: str) -> str | None:
+    """Return the beginning of an exception or of a gateway's page that was logged as an answer, else None."""
+    if text[:5] not in _ERROR_BEGINNINGS or _ERROR_BEGINNING.match(text) is None:
+        return None
+    return text[:_SHOWN]
 
 
 def cut_mark(text: str, *, answer: bool) -> str | None:

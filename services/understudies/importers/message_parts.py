@@ -35,7 +35,8 @@ _RESULT_TYPES: Final = frozenset(
 )
 _TEXT_KINDS: Final = frozenset({"user-prompt", "system-prompt", "instruction", "instructions"})
 _NAMES: Final = ("name", "toolName", "tool_name", "functionName")
-_IDS: Final = ("id", "toolCallId", "tool_call_id", "toolUseId", "tool_use_id", "call_id", "callId")
+_IDS: Final = ("call_id", "callId", "id", "toolCallId", "tool_call_id", "toolUseId", "tool_use_id")
+"""Names of a call's id; an item of OpenAI's Responses has one of its own beside it."""
 _ARGUMENTS: Final = ("arguments", "args", "input", "parameters")
 _RESULTS: Final = ("result", "response", "output", "content", "value")
 _CALL_KEYS: Final = ("functionCall", "function_call", "toolUse", "toolCall")

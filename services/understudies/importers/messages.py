@@ -6,6 +6,7 @@ from typing import Any, Final
 from understudies.dialects.json_fields import list_objects, text_or_empty
 from understudies.importers.fields import as_mapping
 from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
+from understudies.importers.logger_marks import is_cut_json
 from understudies.importers.message_parts import (
     function_definition,
     is_foreign,
@@ -18,13 +19,15 @@ from understudies.importers.message_parts import (
 from understudies.importers.roles import find_role
 
 _RESPONSES_ITEMS: Final = frozenset(
-    {"function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", "reasoning"}
+    {"apply_patch_call", "apply_patch_call_output", "shell_call", "shell_call_output", "local_shell_call_output"}
+    | {"mcp_approval_response", "compaction", "tool_search_call", "tool_search_output"}
+    | {"function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", "reasoning"}
     | {"item_reference", "web_search_call", "file_search_call", "computer_call", "mcp_call", "code_interpreter_call"}
     | {"image_generation_call", "local_shell_call", "mcp_list_tools", "mcp_approval_request", "computer_call_output"}
 )
 _RESPONSES_PARTS: Final = frozenset({"input_text", "output_text", "input_image", "input_file"})
 _TEXT_PARTS: Final = frozenset({"input_text", "output_text"})
-_CONTENTS: Final = ("content", "parts", "value", "message", "text")
+_CONTENTS: Final = ("content", "parts", "value", "message", "text", "content_parts")
 _PLAIN_ROLES: Final = frozenset({"system", "developer", "user", "assistant"})
 _PLAIN_FIELDS: Final = frozenset({"role", "content", "weight"})
 _PARTS_FIELDS: Final = frozenset({"role", "parts", "finish_reason"})
@@ -41,6 +44,8 @@ def write_messages(value: object) -> list[dict[str, Any]]:
     """Convert a list of messages, a single message or the text of a user to messages; raises NotARecordedCall."""
     value = parse_embedded_json(value)
     if isinstance(value, str):
+        if is_cut_json(value):
+            raise NotARecordedCall("the log kept only a part of the request: its JSON is cut")
         return [{"role": "user", "content": value}]
     if isinstance(value, dict):
         value = [value]
@@ -141,7 +146,8 @@ def write_message(item: Mapping[str, Any], role: str) -> list[dict[str, Any]]:
     more = extra if isinstance(extra, dict) else {}
     given = item.get("tool_calls") or more.get("tool_calls") or item.get("toolCalls") or item.get("toolInvocations")
     if given and not any(part.get("type") == "tool_use" for part in list_objects(content)):
-        calls += [call for call in write_tool_calls(given) if call not in calls]
+        known = {call.get("id") for call in calls} - {""}  # libraries tell the calls of the content again
+        calls += [call for call in write_tool_calls(given) if call not in calls and call.get("id") not in known]
     if calls:
         message["tool_calls"] = calls
     function = item.get("function_call") or more.get("function_call")

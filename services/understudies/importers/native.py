@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from understudies.importers.bodies import read_body
 from understudies.importers.fields import (
     as_flag,
     as_mapping,
@@ -34,12 +35,16 @@ _SESSIONS: Final = ("session_id", "sessionid", "thread_id", "conversation_id")
 
 def is_native(record: Mapping[str, Any]) -> bool:
     """Return whether the record is a transcript, as in fine-tuning files."""
-    return "messages" in record
+    return "messages" in record or isinstance(record.get("contents"), list)
 
 
 def read_native(record: Mapping[str, Any]) -> PartialCall:
     """Read a transcript; a `response`, `completion` or `answer` beside the messages is the answer if there is one."""
     draft = read_common_fields(record)
+    if "messages" not in record:  # as Gemini is tuned
+        draft.messages, draft.request = read_body(record)
+        draft.answer, draft.answer_in_messages = record.get("response"), True
+        return draft
     draft.messages = record["messages"]
     draft.answer = _find_answer(record)
     draft.tool_calls = record.get("tool_calls")

@@ -63,7 +63,7 @@ def is_batch_input(record: Mapping[str, Any]) -> bool:
 def read_batch(record: Mapping[str, Any], asked: Mapping[str, Any] | None) -> PartialCall:
     """Read a line of a batch's output with the line of its input that has its `custom_id`."""
     response = as_mapping(record.get("response"))
-    reply = as_mapping(response.get("body"))
+    reply = as_mapping(response.get("body")) if "choices" not in response else response  # as Fireworks has it
     body = first_not_none(record.get("body"), as_mapping(asked).get("body"))
     if not isinstance(body, dict):
         raise NotARecordedCall("a batch answer without its request: join the batch's input file")

@@ -23,15 +23,20 @@ from understudies.importers.usage import find_usage, parse_usage
 _WHOLE_TRACE: Final = frozenset(
     {"span_count", "llm_span_count", "total_estimated_cost", "spanCount", "totalEstimatedCost"}
 )
-OPIK_MARKS: Final = _WHOLE_TRACE | {"type"}
+_PROJECTS: Final = frozenset({"project_id", "project_name", "projectId", "projectName"})
+_TRACE_IDS: Final = frozenset({"trace_id", "traceId"})
+OPIK_MARKS: Final = _WHOLE_TRACE | _PROJECTS | {"type"}
 
 
 def is_opik(record: Mapping[str, Any]) -> bool:
     """Return whether the record is a trace or a span."""
     if "input" not in record and "output" not in record:
         return False
-    if record.keys() & _WHOLE_TRACE:
+    names = record.keys()
+    if not names.isdisjoint(_WHOLE_TRACE):
         return True
+    if "type" not in names and not names.isdisjoint(_PROJECTS) and {"start_time", "startTime"} & names:
+        return names.isdisjoint(_TRACE_IDS)
     return record.get("type") in ("llm", "general", "tool", "guardrail") and bool(
         record.keys() & {"trace_id", "traceId", "project_id", "project_name"}
     )

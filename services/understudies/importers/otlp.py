@@ -12,6 +12,9 @@ from understudies.importers.json_parsing import parse_embedded_json
 _SCALARS = ("stringValue", "boolValue", "doubleValue", "string_value", "bool_value", "double_value")
 _INTEGERS = ("intValue", "int_value")
 _HEX_LENGTHS = (16, 32)
+_CHAT = {"gen_ai.operation.name": "chat"}
+_PARTS_OF_CALLS = (".message", ".choice")
+"""How the names of events end that tell one message of a call."""
 
 
 def iter_otlp_spans(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -26,14 +29,36 @@ def iter_otlp_spans(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def iter_otlp_logs(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the events of calls in exported logs, as spans: instrumentations may tell the content there alone."""
+    """Yield the events of calls in exported logs, as spans: instrumentations may tell the content there alone.
+
+    An event may tell a whole call, or one of its messages: those of one span are a call together.
+    """
+    told: dict[tuple[object, object], dict[str, Any]] = {}
+    for log in _iter_log_records(document):
+        body = _read_value(log.get("body"))
+        attributes = read_attributes(log.get("attributes"))
+        about = {**attributes, **(body if isinstance(body, dict) else {})}
+        time = first_not_none(log.get("timeUnixNano"), log.get("observedTimeUnixNano"))
+        name = first_not_none(log.get("eventName"), log.get("event_name"), attributes.get("event.name"))
+        if not isinstance(name, str) or not name.startswith("gen_ai.") or not name.endswith(_PARTS_OF_CALLS):
+            yield flatten_span({**log, "attributes": about, "startTimeUnixNano": time})
+            continue
+        place = (
+            first_not_none(log.get("traceId"), log.get("trace_id")),
+            first_not_none(log.get("spanId"), log.get("span_id")),
+        )
+        span = told.setdefault(
+            place, {**log, "attributes": {**_CHAT, **attributes}, "startTimeUnixNano": time, "events": []}
+        )
+        span["events"].append({"name": name, "attributes": about})
+        span["endTimeUnixNano"] = time
+    yield from (flatten_span(span) for span in told.values())
+
+
+def _iter_log_records(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for resource in list_objects(first_not_none(document.get("resourceLogs"), document.get("resource_logs"))):
         for scope in list_objects(first_not_none(resource.get("scopeLogs"), resource.get("scope_logs"))):
-            for log in list_objects(first_not_none(scope.get("logRecords"), scope.get("log_records"))):
-                body = _read_value(log.get("body"))
-                attributes = {**read_attributes(log.get("attributes")), **(body if isinstance(body, dict) else {})}
-                time = first_not_none(log.get("timeUnixNano"), log.get("observedTimeUnixNano"))
-                yield flatten_span({**log, "attributes": attributes, "startTimeUnixNano": time})
+            yield from list_objects(first_not_none(scope.get("logRecords"), scope.get("log_records")))
 
 
 def flatten_span(span: Mapping[str, Any], resource: Mapping[str, Any] | None = None) -> dict[str, Any]:

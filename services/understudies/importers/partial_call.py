@@ -31,7 +31,7 @@ from understudies.importers.messages import (
 from understudies.importers.output_items import decode_output
 from understudies.importers.recorded_call import RecordedCall
 from understudies.importers.reply_facts import NO_FACTS, read_reply_facts, tells_more
-from understudies.importers.responses import decode_answer, decode_message
+from understudies.importers.responses import decode_answer, decode_message, with_finish_reason
 from understudies.importers.streams import assemble_stream
 from understudies.importers.tools import write_chat_tool, write_responses_tool, write_tools
 from understudies.importers.usage import NO_USAGE
@@ -70,6 +70,7 @@ class PartialCall:
     a provider's reply, so that other JSON is none. `evidence` are objects whose fields tell whether the call failed,
     `kinds` name its type, operation or path, and `tier` the service tier if it is not the usual one. A cost of 0 counts
     if the call is `free`, and with `zero_is_known` if no list has a price for its model.
+    `finish_reason` is one that the log keeps apart from the answer.
     `span` and `parent` are ids within the trace; `wraps` is true for a library's span around the calls that it makes.
     """
 
@@ -98,6 +99,7 @@ class PartialCall:
     parent: str | None = None
     wraps: bool = False
     tier: str = ""
+    finish_reason: object = None
 
 
 def build_recorded_call(partial: PartialCall, line: int) -> RecordedCall:
@@ -108,6 +110,8 @@ def build_recorded_call(partial: PartialCall, line: int) -> RecordedCall:
     _add_reply_facts(partial, answer)
     _add_searches(partial, answer)
     request, response = partial.canonical or _decode(partial, answer)
+    if partial.finish_reason and response.finish_reason is None:
+        response = with_finish_reason(response, partial.finish_reason)
     check_response(response)
     check_request(request)
     return RecordedCall(
@@ -144,7 +148,8 @@ def _add_reply_facts(partial: PartialCall, answer: object) -> None:
         if partial.tier:
             partial.usage = NO_FACTS.with_tier(partial.usage, partial.tier)
         return
-    if partial.model and partial.at is not None and partial.usage.cached_tokens and not tells_more(answer):
+    is_known = partial.model and partial.at is not None and partial.usage.cached_tokens
+    if is_known and not partial.tier and not tells_more(answer):
         return
     facts = read_reply_facts(answer)
     partial.model = partial.model or facts.model
@@ -181,6 +186,8 @@ def _decode(partial: PartialCall, answer: object) -> tuple[Request, Response]:
     fields = _provider_fields(partial.request)
     if tools and not fields.get("tools"):
         fields["tools"] = tools
+    if isinstance(instructions := fields.get("instructions"), list):  # items, as of a stored prompt
+        items = [*write_messages(fields.pop("instructions")), *items] if instructions else items
     if not items and "system" not in fields and "instructions" not in fields:
         raise NotARecordedCall("no request before the answer")
     given = partial.request
@@ -256,13 +263,20 @@ def _provider_fields(record: Mapping[str, Any]) -> dict[str, Any]:
                 fields[name] = value
         elif name in _TEXT_OR_LIST:
             if value and isinstance(value, (str, list)):
-                fields[name] = value
+                fields[name] = _typed_texts(value) if isinstance(value, list) else value
         elif name == "temperature":
             if (temperature := as_number(value)) is not None:
                 fields[name] = temperature
         elif isinstance(value, list):
             fields[name] = write_tools(value) if name == "tools" else [*list_objects(value)]
+        elif name == "tools" and isinstance(value, str) and (written := write_tools(value)):
+            fields[name] = written  # as JSON text, in sets of examples
     return fields
+
+
+def _typed_texts(parts: list[Any]) -> list[Any]:
+    """Return the parts of a system prompt, those of Bedrock's Converse with the type that others have."""
+    return [{"type": "text", **part} if isinstance(part, dict) and part.keys() == {"text"} else part for part in parts]
 
 
 @lru_cache(maxsize=1024)

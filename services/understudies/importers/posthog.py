@@ -5,6 +5,7 @@ from typing import Any
 
 from understudies.importers.bodies import rename_parameters
 from understudies.importers.fields import (
+    as_flag,
     as_mapping,
     as_number,
     as_text,
@@ -33,13 +34,14 @@ def read_posthog(record: Mapping[str, Any]) -> PartialCall:
         raise NotARecordedCall(f"an event {event[:40]!r}, not a generation")
     about = as_mapping(record.get("properties"))
     seconds = as_number(about.get("$ai_latency"))
+    is_apart = _are_cached_apart(about)
     counts = {
         "input_tokens": about.get("$ai_input_tokens"),
         "output_tokens": about.get("$ai_output_tokens"),
-        "cache_read_input_tokens" if "claude" in str(about.get("$ai_model")) else "cached_tokens": about.get(
-            "$ai_cache_read_input_tokens"
+        "cache_read_input_tokens" if is_apart else "cached_tokens": about.get("$ai_cache_read_input_tokens"),
+        "cache_creation_input_tokens" if is_apart else "cache_write_tokens": about.get(
+            "$ai_cache_creation_input_tokens"
         ),
-        "cache_creation_input_tokens": about.get("$ai_cache_creation_input_tokens"),
         "total_tokens": about.get("$ai_total_tokens"),
     }
     return PartialCall(
@@ -62,3 +64,9 @@ def read_posthog(record: Mapping[str, Any]) -> PartialCall:
         span=find_id(("$ai_span_id", "$ai_generation_id"), about),
         parent=find_id(("$ai_parent_id",), about),
     )
+
+
+def _are_cached_apart(about: Mapping[str, Any]) -> bool:
+    """Return whether the input tokens exclude cached ones: the event tells, else they do for Anthropic's models."""
+    told = about.get("$ai_cache_reporting_exclusive")
+    return "claude" in str(about.get("$ai_model")) if told is None else as_flag(told)

@@ -111,7 +111,7 @@ def _parse_many(text: bytes) -> list[Any] | None:
 
 def _array_elements(value: object) -> list[Any] | None:
     if isinstance(value, list):
-        return value
+        return [value] if _is_transcript(value) else value
     data = value.get("data") if isinstance(value, dict) and "messages" not in value else None
     return data if isinstance(data, list) else None
 
@@ -119,8 +119,19 @@ def _array_elements(value: object) -> list[Any] | None:
 def _check_record(number: int, value: object) -> NumberedRecord | SkippedLine:
     if isinstance(value, dict):
         return number, value
+    if _is_transcript(value):
+        return number, {"messages": value}
     names = {list: "an array", str: "text", bool: "a truth value", type(None): "null"}
     return SkippedLine(number, f"not a JSON object but {names.get(type(value), 'a number')}")
+
+
+def _is_transcript(value: object) -> bool:
+    """Return whether a list holds the messages of one call, without anything around them."""
+    return (
+        isinstance(value, list)
+        and len(value) > 1
+        and all(isinstance(item, dict) and "role" in item and "content" in item and "id" not in item for item in value)
+    )
 
 
 class _LineReader:

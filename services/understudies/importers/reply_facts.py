@@ -11,7 +11,7 @@ from understudies.events import Usage, UsageDetails
 from understudies.importers.fields import as_mapping, as_text, first_not_none, parse_time
 from understudies.importers.usage import NO_USAGE, find_usage
 
-_USAGES = ("usage", "usageMetadata", "usage_metadata", "token_usage", "tokenUsage", "metrics", "totalUsage")
+_USAGES = ("usage", "usageMetadata", "usage_metadata", "token_usage", "tokenUsage", "metrics", "totalUsage", "meta")
 _MODELS = ("model", "modelVersion", "model_version", "model_name", "modelName", "model_id", "modelId")
 _TIMES = ("created", "created_at", "createTime", "create_time", "createdAt")
 _NO_FACTS: Mapping[str, Any] = {}
@@ -69,7 +69,7 @@ def read_reply_facts(reply: object) -> ReplyFacts:
         )
     )
     parts = (reply, inner, about)
-    usages = [as_mapping(part[name]) for part in parts for name in _USAGES if isinstance(part.get(name), (dict, str))]
+    usages = [_counts(part[name]) for part in parts for name in _USAGES if isinstance(part.get(name), (dict, str))]
     return ReplyFacts(
         next((model for part in parts for name in _MODELS if (model := as_text(part.get(name)))), ""),
         find_usage(*usages, reply) if usages or "eval_count" in reply or "prompt_token_count" in reply else NO_USAGE,
@@ -77,3 +77,9 @@ def read_reply_facts(reply: object) -> ReplyFacts:
         text_or_empty(reply.get("service_tier")),
         read_stated_cost(usages[0]) if usages else None,
     )
+
+
+def _counts(usage: object) -> Mapping[str, Any]:
+    """Return the counts of a usage, which Cohere has beside the units that it bills."""
+    counts = as_mapping(usage)
+    return as_mapping(counts["tokens"]) if isinstance(counts.get("tokens"), dict) else counts

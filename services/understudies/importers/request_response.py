@@ -34,7 +34,8 @@ _TIMES: Final = ("processed_time", "logging_time", "request_time", "start_time",
 def is_request_response(record: Mapping[str, Any]) -> bool:
     """Return whether the record has a request's body beside something that replies to it."""
     asked = _find(record, REQUESTS)
-    if not asked.keys() & {"messages", "contents", "prompt", "input", "instances"}:
+    is_cohere = isinstance(asked.get("message"), str) and "chat_history" in asked  # its first API
+    if not is_cohere and not asked.keys() & {"messages", "contents", "prompt", "input", "inputText", "instances"}:
         return False
     return any(name in record for name in (*_REPLIES, "error", "status"))
 
@@ -58,6 +59,8 @@ def read_request_response(record: Mapping[str, Any]) -> PartialCall:
     call.episode = call.episode or find_id(
         ("session_id", "conversation_id", "thread_id"), as_mapping(asked.get("metadata"))
     )
+    if "modelInput" in record or ("contents" in asked and ("processed_time" in record or "key" in record)):
+        call.tier = "batch"
     call.kinds = (record.get("endpoint"), record.get("url"), record.get("path"), as_text(record.get("operation")))
     return call
 

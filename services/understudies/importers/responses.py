@@ -10,8 +10,9 @@ from understudies.dialects import detection
 from understudies.dialects.anthropic_messages.response import FINISH_REASONS
 from understudies.dialects.json_fields import encode_json_text, text_or_empty
 from understudies.events import Response
-from understudies.importers.answer_rule import check_body, is_error_body
+from understudies.importers.answer_rule import check_body, check_outcome, is_error_body
 from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
+from understudies.importers.logger_marks import is_cut_json
 from understudies.importers.message_parts import split_parts, write_call
 from understudies.importers.messages import (
     find_content,
@@ -29,7 +30,11 @@ _FINISH_NAMES: Final = (
 )
 _TEXT_MESSAGE: Final = frozenset({"role", "content"})
 _PLAIN_ANSWER: Final = frozenset({"role", "content", "tool_calls"})
-_FINISH_REASONS: Final = {**FINISH_REASONS, "content_filtered": "content_filter"}
+_FINISH_REASONS: Final = {
+    **FINISH_REASONS,
+    **{"content_filtered": "content_filter", "COMPLETE": "stop", "FINISH": "stop", "FINISHED": "stop"},
+    **{"MAX_TOKENS": "length", "LENGTH": "length", "TOOL_CALL": "tool_calls", "tool_call": "tool_calls"},
+}
 _USUAL_REASONS: Final = (None, "stop", "length", "tool_calls")
 _OTHER_THAN_MESSAGES: Final = frozenset({"choices", "output", "completion", "candidates", "generations", "type"})
 """Fields that may tell another form than that of a message, whatever else is there."""
@@ -58,12 +63,20 @@ def decode_answer(inner: object, written: object, *, must_be_reply: bool = False
             return response
     elif inner is None:
         return None
+    elif isinstance(inner, str) and is_cut_json(inner):
+        raise NotARecordedCall("the log kept only a part of the answer: its JSON is cut")
     elif isinstance(inner, str) and not must_be_reply:
         return _text_response(inner)
     if must_be_reply:
         raise NotARecordedCall("no teacher answer: the reply has none of the known forms")
     # A log holds other JSON if the answer itself was JSON text.
     return _text_response(written if isinstance(written, str) else encode_json_text(written))
+
+
+def with_finish_reason(response: Response, written: object) -> Response:
+    """Return the response with the finish reason that its log keeps apart from it, or the first of several."""
+    reason = _finish_reason({"finish_reason": next(iter(written), None) if isinstance(written, list) else written})
+    return response if reason is None else response.model_copy(update={"finish_reason": reason})
 
 
 def decode_message(message: Mapping[str, Any], finish_reason: object = None) -> Response:
@@ -147,10 +160,12 @@ def _decode_reply(body: Mapping[str, Any]) -> Response | None:
         case {"message": dict() as message}:
             return decode_message(message, _finish_reason(body))
         case {"results": [{"outputText": str() as text, **more}, *_]}:  # Titan
-            return _text_response(text, more.get("completionReason"))
+            return _text_response(text, _finish_reason({"finish_reason": more.get("completionReason")}))
         case {"outputs": [{"text": str() as text, **more}, *_]}:  # Mistral
             return _text_response(text, more.get("stop_reason"))
         case {"toolCalls": list() as calls} | {"toolUses": list() as calls}:  # the AI SDK
+            return _decode_text_with_calls(body, calls)
+        case {"toolCalls": str() as written} if isinstance(calls := parse_embedded_json(written), list):
             return _decode_text_with_calls(body, calls)
         case {"text": str() as text} if body.keys() & {"finishReason", "usage", "finish_reason", "toolCalls"}:
             return _text_response(text, _finish_reason(body))
@@ -218,6 +233,8 @@ def _decode_last(objects: list[dict[str, Any]]) -> Response:
 
 def _decode_choice(choices: list[Any]) -> Response | None:
     first: Mapping[str, Any] = choices[0] if choices and isinstance(choices[0], dict) else {}
+    if "error" in first:
+        check_outcome({"error": first["error"]})
     message = first.get("message")
     if isinstance(message, dict):
         text = message.get("content")

@@ -6,7 +6,9 @@ from typing import Final
 
 _SUFFIXES: Final = frozenset(
     {"", ".json", ".jsonl", ".ndjson", ".jsonlines", ".csv", ".tsv", ".parquet", ".pq", ".log", ".txt", ".gz", ".out"}
+    | {".zst", ".zip", ".bz2", ".xz"}
 )
+"""Those of logs, and of archives, whose reader says that they have to be unpacked."""
 _PATTERN_CHARACTERS: Final = frozenset("*?[")
 
 
@@ -34,4 +36,7 @@ def find_files(source: Path) -> list[Path]:
 
 def _may_hold_log(path: Path, folder: Path) -> bool:
     hidden = any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
-    return path.is_file() and not hidden and path.suffix.lower() in _SUFFIXES
+    # A rotated log has its number or date at the end.
+    suffixes = [suffix.lower() for suffix in path.suffixes] or [""]
+    is_log = suffixes[-1] in _SUFFIXES or any(suffix in _SUFFIXES for suffix in suffixes[:-1])
+    return path.is_file() and not hidden and is_log

@@ -4,6 +4,7 @@
 - OpenLLMetry: `gen_ai.prompt.0.role`, `gen_ai.completion.0.content`
 - OpenInference: `llm.input_messages.0.message.role`, `input.value`
 - the AI SDK: `ai.prompt.messages`, `ai.response.text`
+- Google's ADK: `gcp.vertex.agent.llm_request`, `gcp.vertex.agent.llm_response`
 - Logfire: `request_data`, `response_data`; MLflow: `mlflow.spanInputs`, `mlflow.spanOutputs`
 """
 
@@ -234,6 +235,7 @@ _CONVENTIONS: Final = (
     _in_bodies("request_data", "response_data"),
     _in_bodies("mlflow.spanInputs", "mlflow.spanOutputs"),
     _in_bodies("input.value", "output.value"),
+    _in_bodies("gcp.vertex.agent.llm_request", "gcp.vertex.agent.llm_response"),
     _in_bodies("langfuse.observation.input", "langfuse.observation.output"),
     _in_bodies("gen_ai.prompt", "gen_ai.completion"),
     _in_bodies("traceloop.entity.input", "traceloop.entity.output"),

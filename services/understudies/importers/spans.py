@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
+from understudies.dialects.json_fields import list_objects
 from understudies.events import Usage
 from understudies.importers.answer_rule import check_outcome
 from understudies.importers.bodies import rename_parameters
@@ -40,7 +42,7 @@ _PREFIXES: Final = (
         "output.value",
         "request_data",
     ),
-    *("gen_ai", "llm", "openinference", "langfuse."),
+    *("gen_ai", "llm", "openinference", "langfuse.", "gcp.vertex.agent."),
 )
 _PLACES: Final = frozenset({"spanId", "span_id", "context", "context.span_id", "traceId", "trace_id"})
 _CHAT_OPERATIONS: Final = frozenset(
@@ -51,6 +53,7 @@ _KINDS: Final = (
     *("gen_ai.operation.name", "openinference.span.kind", "mlflow.spanType", "llm.request.type"),
     *("traceloop.span.kind", "langfuse.observation.type"),
 )
+_OTHER_OPERATION: Final = re.compile(r"ai\.(?:embed|toolCall|transcribe|rerank|generate(?:Image|Speech))")
 _INNER_OPERATION: Final = re.compile(r"ai\.\w+\.do\w+")
 _MODELS: Final = (
     *("gen_ai.response.model", "llm.response.model", "ai.response.model", "llm.model_name", "gen_ai.request.model"),
@@ -58,7 +61,13 @@ _MODELS: Final = (
 )
 _SESSIONS: Final = (
     *("gen_ai.conversation.id", "session.id", "langfuse.session.id", "traceloop.association.properties.session_id"),
-    *("ai.telemetry.metadata.sessionId", "thread_id", "ai.telemetry.metadata.threadId", "mlflow.trace.session"),
+    *(
+        "gcp.vertex.agent.session_id",
+        "ai.telemetry.metadata.sessionId",
+        "thread_id",
+        "ai.telemetry.metadata.threadId",
+        "mlflow.trace.session",
+    ),
 )
 _TASKS: Final = (
     *("understudies.task", "task", "ai.telemetry.functionId", "gen_ai.prompt.name", "langfuse.observation.prompt.name"),
@@ -88,15 +97,23 @@ _TOTALS: Final = (
     "llm.usage.total_tokens",
     "ai.usage.totalTokens",
 )
-_PARAMETERS: Final = ("gen_ai.request", "ai.settings", "llm.invocation_parameters", "model_request_parameters")
+_PARAMETERS: Final = (
+    *("gen_ai.request", "ai.settings", "llm.invocation_parameters", "model_request_parameters"),
+    *("langfuse.observation.model.parameters",),
+)
 _TOOLS: Final = (
     *("gen_ai.tool.definitions", "gen_ai.request.tools", "ai.prompt.tools", "mlflow.chat.tools"),
-    *("llm.tools", "llm.request.functions"),
+    *("llm.tools", "llm.request.functions", "model_request_parameters"),
 )
-"""Where tools are defined; the last two hold other forms than the rest."""
-_METADATA: Final = ("metadata", "ai.telemetry.metadata")
+"""Where tools are defined; the last three hold other forms than the rest."""
+_METADATA: Final = ("metadata", "ai.telemetry.metadata", "langfuse.trace.metadata", "langfuse.observation.metadata")
 _BUCKETS: Final = "langfuse.observation.usage_details"
 _COSTS: Final = ("gen_ai.usage.cost", "llm.cost.total", "gen_ai.cost.total_cost", "operation.cost")
+_COST_DETAILS: Final = "langfuse.observation.cost_details"
+_FINISHES: Final = (
+    *("gen_ai.response.finish_reasons", "ai.response.finishReason", "ai.finishReason", "gen_ai.response.finish_reason"),
+    *("llm.response.finish_reason",),
+)
 _FAILED_CODES: Final = frozenset({"2", "error", "status_code_error", "statuscode.error"})
 
 
@@ -126,6 +143,8 @@ def read_span(record: Mapping[str, Any]) -> PartialCall:
     nested = nest_attributes(attributes)
     context = as_mapping(record.get("context"))
     operation = as_text(find(nested, "ai.operationId")) or as_text(find(nested, "operation.name")) or ""
+    if _OTHER_OPERATION.match(operation):
+        raise OtherKind(f"a span of kind {operation[:40]!r}, not a call of a chat model")
     is_inner = _INNER_OPERATION.search(operation) is not None
     wraps = operation.startswith("ai.") and not is_inner
     _check_kind(nested, record, is_known=is_inner or wraps)
@@ -149,10 +168,12 @@ def read_span(record: Mapping[str, Any]) -> PartialCall:
         request=_read_parameters(nested, said.fields),
         model=as_text(first_found(nested, _MODELS)) or "",
         usage=_read_usage(nested),
-        cost=parse_cost(first_found(nested, _COSTS)),
+        cost=_read_cost(nested),
         at=began,
         task=as_text(first_found(nested, _TASKS)) or find_task(metadata),
-        tags=parse_tags(metadata) | parse_tags(find(nested, "tag.tags")),
+        tags=parse_tags(metadata)
+        | parse_tags(find(nested, "tag.tags"))
+        | parse_tags(find(nested, "langfuse.trace.tags")),
         latency_ms=duration_ms_until(end, began),
         critical=as_flag(metadata.get("critical")),
         episode=find_id(("episode",), metadata) or find_id(("id",), {"id": first_found(nested, _SESSIONS)}),
@@ -160,6 +181,7 @@ def read_span(record: Mapping[str, Any]) -> PartialCall:
         span=find_id(("spanid", "span_id", "context.span_id"), context, record),
         parent=find_id(("parentspanid", "parent_span_id", "parent_id"), record),
         wraps=wraps,
+        finish_reason=first_found(nested, _FINISHES),
     )
 
 
@@ -190,7 +212,10 @@ def _read_failure(record: Mapping[str, Any], nested: NestedAttributes) -> dict[s
     code = first_not_none(status.get("code"), status.get("status_code"), record.get("status_code"))
     failed = str(code).lower() in _FAILED_CODES
     message = first_not_none(status.get("message"), record.get("status_message"), status.get("description"))
-    return {"error": (message or "status ERROR") if failed else find(nested, "error.type")}
+    return {
+        "error": (message or "status ERROR") if failed else find(nested, "error.type"),
+        "level": find(nested, "langfuse.observation.level"),
+    }
 
 
 def _read_parameters(nested: NestedAttributes, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,12 +224,18 @@ def _read_parameters(nested: NestedAttributes, fields: Mapping[str, Any]) -> dic
     parameters = {**fields, **rename_parameters(given)}
     if not among(_TOOLS):
         return parameters
-    tools = first_found(nested, _TOOLS[:-2])
+    tools = first_found(nested, _TOOLS[:-3])
     listed = [find(as_mapping(tool), "tool.json_schema") or tool for tool in as_items(find(nested, "llm.tools"))]
     functions = [as_mapping(tool) for tool in as_items(find(nested, "llm.request.functions"))]
+    functions += list_objects(as_mapping(find(nested, "model_request_parameters")).get("function_tools"))
     if written := write_tools(tools) or write_tools(listed) or write_tools([{"toolSpec": tool} for tool in functions]):
         parameters["tools"] = written
     return parameters
+
+
+def _read_cost(nested: NestedAttributes) -> Decimal | None:
+    cost = parse_cost(first_found(nested, _COSTS))
+    return cost if cost is not None else parse_cost(as_mapping(find(nested, _COST_DETAILS)).get("total"))
 
 
 def _read_usage(nested: NestedAttributes) -> Usage:

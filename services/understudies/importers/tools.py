@@ -7,7 +7,10 @@ from understudies.dialects.json_fields import list_objects
 from understudies.dialects.openai_responses.request import decode_tools
 from understudies.importers.json_parsing import parse_embedded_json
 
-_SCHEMAS: Final = ("parameters", "inputSchema", "parametersJsonSchema", "input_schema", "args_schema", "schema")
+_SCHEMAS: Final = (
+    *("parameters", "inputSchema", "parametersJsonSchema", "parameters_json_schema", "input_schema", "args_schema"),
+    *("schema",),
+)
 _DECLARATIONS: Final = ("functionDeclarations", "function_declarations")
 
 
@@ -25,10 +28,18 @@ def write_tools(value: object) -> list[dict[str, Any]]:
         elif "type" in given or "function" in given:
             given = [given]
         else:
-            given = [*given.values()]
+            given = [_named(name, tool) for name, tool in given.items()]
     if not isinstance(given, list):
         return []
     return [tool for item in list_objects([parse_embedded_json(item) for item in given]) for tool in _write_tool(item)]
+
+
+def _named(name: str, value: object) -> object:
+    """Return the tool that an object holds under a name, with that name if it has none itself."""
+    tool = parse_embedded_json(value)
+    if not isinstance(tool, dict) or tool.keys() & {"name", "function", "toolSpec", "type"}:
+        return tool
+    return _write_function({**tool, "name": name})
 
 
 def _write_tool(tool: dict[str, Any]) -> Iterator[dict[str, Any]]:

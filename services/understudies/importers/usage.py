@@ -35,14 +35,13 @@ _CACHE_WRITE: Final = (
     *("prompt_cache_write_tokens", "cache_creation_input_tokens", "cacheCreationInputTokens", "cacheWriteInputTokens"),
     *("cacheWriteInputTokenCount", "cache_creation", "input_cache_write_tokens", "input_cache_creation_tokens"),
 )
+_CACHE_WRITE_5M: Final = (
+    *("ephemeral_5m_input_tokens", "input_ephemeral_5m_input_tokens", "cache_creation_5m_input_tokens"),
+    *("input_cache_creation_5m", "prompt_cache_write_5m", "cache_write_5m_tokens"),
+)
 _CACHE_WRITE_1H: Final = (
-    *(
-        "ephemeral_1h_input_tokens",
-        "cache_creation_1h_input_tokens",
-        "input_cache_creation_1h",
-        "prompt_cache_write_1h",
-    ),
-    *("cache_write_1h_tokens",),
+    *("ephemeral_1h_input_tokens", "input_ephemeral_1h_input_tokens", "cache_creation_1h_input_tokens"),
+    *("input_cache_creation_1h", "prompt_cache_write_1h", "cache_write_1h_tokens"),
 )
 _REASONING: Final = (
     *("reasoning_tokens", "reasoningTokens", "output_reasoning_tokens", "output_reasoning", "reasoning"),
@@ -113,7 +112,9 @@ def parse_usage(source: Mapping[str, Any], *, buckets: bool = False) -> Usage | 
         prompt, completion, read = counts.prompt, counts.completion, counts.read
         if not 0 < max(prompt, completion, read) <= MAX_TOKENS:
             return None
-        prompt, completion = _add_up(counts, buckets or fields.is_apart, buckets or fields.is_reasoning_apart)
+        # Cached tokens that are more than all of the prompt's cannot be among them.
+        is_apart = buckets or fields.is_apart or counts.read + counts.write > prompt
+        prompt, completion = _add_up(counts, is_apart, buckets or fields.is_reasoning_apart)
     if not 0 < max(prompt, completion) <= MAX_TOKENS or read > MAX_TOKENS:
         return None
     usage: Usage = _USAGE.validate_python(
@@ -133,8 +134,10 @@ def _adds_up(found: Mapping[str, int], fields: "_Fields") -> bool:
         return False
     if "read" not in found:
         return True
-    total = found.get("total")
-    return not fields.is_apart and (total is None or total == found.get("prompt", 0) + found.get("completion", 0))
+    prompt, total = found.get("prompt", 0), found.get("total")
+    if found["read"] > prompt:
+        return False
+    return not fields.is_apart and (total is None or total == prompt + found.get("completion", 0))
 
 
 def _add_up(counts: _Counts, is_apart: bool, is_reasoning_apart: bool) -> tuple[int, int]:
@@ -145,7 +148,9 @@ def _add_up(counts: _Counts, is_apart: bool, is_reasoning_apart: bool) -> tuple[
     completion = counts.completion + more_output if is_reasoning_apart else counts.completion
     if not counts.total or prompt + completion == counts.total or not (more_input or more_output):
         return prompt, completion
-    prompts = (counts.prompt + more_input, counts.prompt, counts.prompt + counts.write, counts.prompt + counts.read)
+    cached = counts.read + counts.write
+    told = (counts.prompt + more_input, counts.prompt, counts.prompt + counts.write, counts.prompt + counts.read)
+    prompts = [count for count in told if count >= cached]
     completions = (counts.completion + more_output, counts.completion)
     sums = ((p, c) for p in prompts for c in completions if p + c == counts.total)
     return next(sums, (prompt, completion))
@@ -175,6 +180,8 @@ def _find_counts(source: Mapping[str, Any], fields: "_Fields") -> dict[str, int]
         _add_counts(found, written, _INPUT_KINDS)
         if write := max(found.get("write", 0), sum(_read_count(count) for count in written.values())):
             found["write"] = write
+    if (by_lifetime := found.pop("write_5m", 0) + found.get("write_1h", 0)) > found.get("write", 0):
+        found["write"] = by_lifetime
     return found
 
 
@@ -209,14 +216,27 @@ def _read_count(value: object) -> int:
 
 
 def _sum_buckets(source: Mapping[str, Any], prefix: str) -> int:
-    cached = _CACHE_READ + _CACHE_WRITE
-    names = [name for name in source if name.startswith(prefix) or (prefix == "input_" and name in cached)]
-    return sum(_read_count(source[name]) for name in names if name not in ("input_tokens", "output_tokens"))
+    """Add up the buckets of one side; what was written to a cache counts once where it is told by lifetime too."""
+    kinds = _INPUT_KINDS if prefix == "input_" else {}
+    written = by_lifetime = others = 0
+    for name, value in source.items():
+        kind = kinds.get(name)
+        if (kind is None and not name.startswith(prefix)) or name in ("input_tokens", "output_tokens"):
+            continue
+        count = _read_count(value)
+        if kind == "write":
+            written += count
+        elif kind in ("write_5m", "write_1h"):
+            by_lifetime += count
+        else:
+            others += count
+    return others + max(written, by_lifetime)
 
 
 _INPUT_KINDS: Final = {
     **dict.fromkeys(_CACHE_READ, "read"),
     **dict.fromkeys(_CACHE_WRITE, "write"),
+    **dict.fromkeys(_CACHE_WRITE_5M, "write_5m"),
     **dict.fromkeys(_CACHE_WRITE_1H, "write_1h"),
 }
 _OUTPUT_KINDS: Final = dict.fromkeys(_REASONING, "reasoning")

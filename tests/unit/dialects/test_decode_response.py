@@ -42,6 +42,8 @@ def spoken(*said: str) -> dict[str, Any]:
         ("responses", response(spoken("yes"), {"type": "reasoning", "summary": []}), "yes", "stop"),
         ("responses", response(spoken("a", "b"), spoken("c")), "abc", "stop"),
         ("responses", response(), "", "stop"),
+        ("responses", response({"type": "apply_patch_call", "call_id": "c", "operation": {}}), None, "stop"),
+        ("responses", response({"type": "web_search_call", "id": "w"}, spoken("yes")), "yes", "stop"),
         (
             "responses",
             response({"type": "message", "content": [{"type": "refusal", "refusal": "no"}]}),

@@ -59,6 +59,17 @@ NO_ANSWERS: list[Any] = [
     {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.1, 0.2]}], "model": "m"},
     {"created": 1780300800, "data": [{"b64_json": "aGk="}]},
     {"results": [{"flagged": False, "category_scores": {}}], "id": "modr-1"},
+    {"choices": [{"message": {"role": "assistant", "content": "a part"}, "error": {"message": "Disconnected"}}]},
+    completion(**{"amazon-bedrock-guardrailAction": "INTERVENED"}),
+    completion("[Content removed by policy]"),
+    completion("<response body too large>"),
+    completion("<openai.Stream object at 0x7f3a>"),
+    completion("<Response [200 OK]>"),
+    completion("[object Object]"),
+    completion("[no content]"),
+    completion("Error code: 429 - {'error': {'message': 'Rate limit'}}"),
+    completion("litellm.RateLimitError: RateLimitError: OpenAIException"),
+    completion("<html>\n<head><title>502 Bad Gateway</title></head>\n<body></body></html>"),
     completion("redacted-by-litellm"),
     completion("[REDACTED]"),
     completion("__REDACTED__"),
@@ -71,6 +82,12 @@ NO_ANSWERS: list[Any] = [
     completion(""),
     completion("  \n"),
     completion(None),
+    {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "text", "text": "I look"}],
+        "stop_reason": "pause_turn",
+    },
     {"choices": [], "model": "gpt-4.1"},
     {"choices": [{"message": {"role": "assistant", "content": "par"}, "finish_reason": "error"}]},
     {"candidates": [{"finishReason": "SAFETY"}], "modelVersion": "gemini-2.5-flash"},
@@ -100,6 +117,8 @@ def test_no_format_takes_for_an_answer_what_is_none(tmp_path: Path, reply: Any) 
         ({"error_message": "boom"}, "the call failed: boom"),
         ({"success": False}, "the call failed: success is false"),
         ({"is_error": "true"}, "the call failed: is_error"),
+        ({"finish_reason": "error"}, "the call failed: finish reason 'error'"),
+        ({"stop_reason": "guardrail_intervened"}, "the call failed: finish reason 'guardrail_intervened'"),
     ],
 )
 def test_a_record_tells_that_its_call_failed(tmp_path: Path, told: dict[str, Any], reason: str) -> None:
@@ -127,6 +146,8 @@ def test_a_record_tells_that_its_call_failed(tmp_path: Path, told: dict[str, Any
         {"success": True},
         {"is_error": False},
         {"level": "WARNING"},
+        {"finish_reason": "length"},
+        {"amazon-bedrock-guardrailAction": "NONE"},
     ],
 )
 def test_a_record_tells_that_its_call_went_well(tmp_path: Path, told: dict[str, Any]) -> None:
@@ -150,6 +171,11 @@ def test_a_record_tells_that_its_call_went_well(tmp_path: Path, told: dict[str, 
         "The request was too large, so we split it.",
         "[filtered] mail is shown here",
         "too large",
+        "Error code: 12 on the display means that the pump is dry.",
+        "removed",
+        "<b>not available</b>",
+        "Traceback is what Python prints.",
+        '{"intent": "billing", "note": "cut by max_tok',
         "***bold***",
         "0",
     ],
@@ -158,12 +184,53 @@ def test_an_answer_that_is_about_such_things_is_one(tmp_path: Path, answer: Any)
     assert len(read(tmp_path, {"type": "GENERATION", "input": ASKED, "output": answer}).calls) == 1
 
 
+@pytest.mark.parametrize(
+    "cut",
+    [
+        '[{"role": "assistant", "parts": [{"type": "text", "con',
+        '{"role":"assistant","content":"ye',
+        '{"id": "chatcmpl-1", "object": "chat.completion", "choices": [',
+        '{"choices": [{"message": {"content": "y',
+    ],
+)
+def test_json_that_a_limit_cut_is_neither_an_answer_nor_a_prompt(tmp_path: Path, cut: str) -> None:
+    told = {"traceId": "t", "spanId": "s"}
+    parts = [{"role": "user", "parts": [{"type": "text", "content": "Is room 12 free?"}]}]
+    answers = (
+        {"messages": ASKED, "response": cut},
+        {"type": "GENERATION", "input": ASKED, "output": cut},
+        told | {"attributes": {"gen_ai.input.messages": parts, "gen_ai.output.messages": cut}},
+    )
+    reasons = [skipped.reason for skipped in read(tmp_path, *answers).skipped]
+    assert reasons == ["the log kept only a part of the answer: its JSON is cut"] * 3
+    prompts = (
+        {"type": "GENERATION", "input": cut, "output": "yes"},
+        told
+        | {
+            "attributes": {
+                "ai.operationId": "ai.streamText.doStream",
+                "ai.prompt.messages": cut,
+                "ai.response.text": "yes",
+            }
+        },
+    )
+    reasons = [skipped.reason for skipped in read(tmp_path, *prompts).skipped]
+    assert reasons == ["the log kept only a part of the request: its JSON is cut"] * 2
+
+
 def test_a_prompt_that_the_agent_cut_itself_is_whole_and_one_that_the_logger_cut_is_not() -> None:
     assert cut_mark("Dear desk, ... [truncated]", answer=False) is None
     assert cut_mark("Dear desk, ... [truncated]", answer=True) == "... [truncated]"
     assert cut_mark("a (litellm_truncated 7 chars) b", answer=False) == "litellm_truncated"
     assert withheld_mark("response too large to store", answer=True) is not None
     assert withheld_mark("response too large to store", answer=False) is None
+
+
+@pytest.mark.parametrize("text", ["[removed]", "[no content]", "<response [200]>", "[object Object]"])
+def test_a_caller_may_write_what_is_no_answer(tmp_path: Path, text: str) -> None:
+    record = {"messages": [{"role": "user", "content": text}], "response": "yes"}
+    assert len(read(tmp_path, record).calls) == 1
+    assert read(tmp_path, {"messages": ASKED, "response": text}).calls == []
 
 
 def test_a_message_in_the_input_is_never_the_answer_of_a_call_without_one(tmp_path: Path) -> None:

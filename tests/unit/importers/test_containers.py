@@ -172,3 +172,24 @@ def test_a_map_says_where_the_fields_are(tmp_path: Path) -> None:
 def test_a_map_that_leads_nowhere_is_refused(option: str) -> None:
     with pytest.raises(ValueError, match=r"messages"):
         FieldMap.parse([option])
+
+
+def test_lists_of_messages_without_anything_around_them_are_calls(tmp_path: Path) -> None:
+    call = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    for text in (orjson.dumps(call), orjson.dumps([call, call]), orjson.dumps(call) + b"\n" + orjson.dumps(call)):
+        path = tmp_path / "log.jsonl"
+        path.write_bytes(text)
+        parsed = read_calls(path)
+        assert parsed.skipped == []
+        assert [one.response.message.content for one in parsed.calls] == ["b"] * text.count(b'"b"')
+
+
+def test_a_folder_holds_rotated_logs_and_tells_of_archives(tmp_path: Path) -> None:
+    record = orjson.dumps({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})
+    for name in ("a.jsonl.1", "b.log.2026-06-01", "c.jsonl"):
+        (tmp_path / name).write_bytes(record)
+    (tmp_path / "d.jsonl.zst").write_bytes(b"\x28\xb5\x2f\xfd")
+    (tmp_path / "notes.md").write_text("notes")
+    parsed = read_calls(tmp_path)
+    assert len(parsed.calls) == 3
+    assert [skipped.file for skipped in parsed.skipped] == ["d.jsonl.zst"]

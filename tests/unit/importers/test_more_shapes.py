@@ -369,3 +369,132 @@ def test_a_stream_of_converse_with_odd_indexes_is_read(tmp_path: Path, index: ob
     ]
     call = only(read(tmp_path, bedrock({"messages": ASKED}, events)))
     assert call.response.message.content == "cleaning"
+
+
+def test_the_configuration_of_google_s_python_library_is_read(tmp_path: Path) -> None:
+    config = {
+        "system_instruction": "Sort the note.",
+        "temperature": 0,
+        "response_mime_type": "application/json",
+        "response_schema": {"type": "OBJECT"},
+    }
+    reply = {"candidates": [{"content": {"role": "model", "parts": [{"text": "cleaning"}]}, "finish_reason": "STOP"}]}
+    call = only(read(tmp_path, {"request": {"contents": NOTE, "config": config}, "response": reply}))
+    assert [message.content for message in call.request.messages] == ["Sort the note.", NOTE]
+    assert call.request.response_format is not None
+    assert call.request.response_format["type"] == "json_schema"
+
+
+def test_the_items_of_agents_in_the_input_of_responses_lose_no_call(tmp_path: Path) -> None:
+    kinds = ("apply_patch_call", "apply_patch_call_output", "shell_call", "shell_call_output", "compaction")
+    items: list[dict[str, Any]] = [
+        {"role": "user", "content": NOTE},
+        *({"type": kind, "call_id": "c"} for kind in kinds),
+    ]
+    text = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "cleaning"}]}
+    reply = {"object": "response", "status": "completed", "model": "gpt-5", "output": [text]}
+    call = only(read(tmp_path, {**reply, "input": items}))
+    assert call.response.message.content == "cleaning"
+    told = [{"type": "message", "role": "developer", "content": "Sort the note."}]
+    call = only(read(tmp_path, {**reply, "input": NOTE, "instructions": told}))
+    assert [(message.role, message.content) for message in call.request.messages] == [
+        ("developer", "Sort the note."),
+        ("user", NOTE),
+    ]
+
+
+TUNING: dict[str, dict[str, Any]] = {
+    "Gemini": {
+        "systemInstruction": {"parts": [{"text": "Sort."}]},
+        "contents": [{"role": "user", "parts": [{"text": NOTE}]}, {"role": "model", "parts": [{"text": "cleaning"}]}],
+    },
+    "Bedrock": {
+        "schemaVersion": "bedrock-conversation-2024",
+        "system": [{"text": "Sort."}],
+        "messages": [
+            {"role": "user", "content": [{"text": NOTE}]},
+            {"role": "assistant", "content": [{"text": "cleaning"}]},
+        ],
+    },
+    "Alpaca with earlier turns": {"system": "Sort.", "instruction": NOTE, "output": "cleaning", "history": []},
+}
+
+
+@pytest.mark.parametrize("form", TUNING)
+def test_files_to_tune_models_of_other_providers_are_read(tmp_path: Path, form: str) -> None:
+    call = only(read(tmp_path, TUNING[form]))
+    assert [(message.role, message.content) for message in call.request.messages] == [
+        ("system", "Sort."),
+        ("user", NOTE),
+    ]
+    assert call.response.message.content == "cleaning"
+
+
+def test_earlier_turns_of_an_instruction_are_messages(tmp_path: Path) -> None:
+    call = only(read(tmp_path, {"instruction": NOTE, "output": "cleaning", "history": [["a", "b"], ["c", "d"]]}))
+    assert [message.role for message in call.request.messages] == ["user", "assistant"] * 2 + ["user"]
+    assert call.request.messages[-1].content == NOTE
+
+
+def test_tools_are_named_by_their_keys_and_read_from_text(tmp_path: Path) -> None:
+    described = {"description": "d", "parameters": {"type": "object"}}
+    by_name: dict[str, Any] = {"type": "GENERATION", "input": ASKED, "output": "cleaning"}
+    by_name["toolDefinitions"] = {"look_up": orjson.dumps(described).decode()}
+    as_text: dict[str, Any] = {
+        "conversations": [{"from": "human", "value": NOTE}, {"from": "gpt", "value": "cleaning"}]
+    }
+    as_text["tools"] = orjson.dumps([{"name": "look_up", **described}]).decode()
+    for record in (by_name, as_text):
+        (tool,) = only(read(tmp_path, record)).request.model_dump()["tools"]
+        assert tool["function"]["name"] == "look_up"
+
+
+def test_calls_of_tools_are_read_from_text_and_parts_of_stored_messages_too(tmp_path: Path) -> None:
+    calls = orjson.dumps([{"toolCallId": "c", "toolName": "look_up", "input": '{"room": 12}'}]).decode()
+    call = only(read(tmp_path, {"type": "GENERATION", "input": ASKED, "output": {"text": "", "toolCalls": calls}}))
+    assert [one.function.arguments for one in call.response.message.tool_calls or ()] == ['{"room": 12}']
+    stored = {"object": "chat.completion", "id": "chatcmpl-a", "model": "m", **COMPLETION}
+    part = {"id": "chatcmpl-a-0", "role": "user", "content": None, "content_parts": [{"type": "text", "text": NOTE}]}
+    assert only(read(tmp_path, stored, part)).request.messages[0].text == NOTE
+
+
+def test_the_body_that_makes_a_batch_of_anthropic_holds_its_requests(tmp_path: Path) -> None:
+    asked = {"custom_id": "a", "params": {"model": "claude-sonnet-4-5", "max_tokens": 9, "messages": ASKED}}
+    told = {"role": "assistant", "type": "message", "content": [{"type": "text", "text": "cleaning"}]}
+    result = {"custom_id": "a", "result": {"type": "succeeded", "message": told}}
+    assert only(read(tmp_path, {"requests": [asked]}, result)).response.message.content == "cleaning"
+
+
+def test_a_call_that_is_told_in_the_content_and_beside_it_is_one(tmp_path: Path) -> None:
+    blocks = [
+        {"type": "text", "text": "I look."},
+        {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "look_up", "arguments": '{"room": 12}'},
+    ]
+    told = {
+        "content": blocks,
+        "tool_calls": [{"name": "look_up", "args": {"room": 12}, "id": "c", "type": "tool_call"}],
+    }
+    answer = {
+        "generations": [[{"message": {"lc": 1, "id": ["m", "AIMessage"], "type": "constructor", "kwargs": told}}]]
+    }
+    call = only(read(tmp_path, {"run_type": "llm", "inputs": {"messages": ASKED}, "outputs": answer}))
+    (one,) = call.response.message.tool_calls or ()
+    assert (one.id, one.function.arguments) == ("c", '{"room": 12}')
+
+
+def test_batches_of_other_providers_are_read(tmp_path: Path) -> None:
+    asked = {"custom_id": "a", "body": {"model": "m", "messages": ASKED}}
+    call = only(read(tmp_path, asked, {"custom_id": "a", "response": COMPLETION}))
+    assert call.response.message.content == "cleaning"
+    usage = {"input_tokens": 3, "output_tokens": 1}
+    reply = {"role": "assistant", "content": [{"type": "text", "text": "cleaning"}], "usage": usage}
+    call = only(read(tmp_path, {"recordId": "r", "modelInput": {"messages": ASKED}, "modelOutput": reply}))
+    assert call.usage.details is not None
+    assert call.usage.details.service_tier == "batch"
+
+
+def test_times_are_read_as_mongodb_exports_them(tmp_path: Path) -> None:
+    record = {"messages": [*ASKED, ANSWER], "createdAt": {"$date": "2026-06-01T08:00:00Z"}}
+    at = only(read(tmp_path, record)).at
+    assert at is not None
+    assert at.isoformat() == "2026-06-01T08:00:00+00:00"

@@ -90,6 +90,17 @@ ASKED = [{"role": "user", "content": "Is room 12 free?"}]
             },
             (300, 50, 256),
         ),
+        # Cached tokens that are more than the prompt's are not among them, whatever the total says.
+        (
+            {
+                "prompt_tokens": 44,
+                "completion_tokens": 5,
+                "total_tokens": 49,
+                "prompt_tokens_details": {"cached_tokens": 256},
+            },
+            (300, 5, 256),
+        ),
+        ({"prompt_tokens": 44, "completion_tokens": 5, "cached_tokens": 256}, (300, 5, 256)),
         # The AI SDK's too.
         ({"inputTokens": 300, "outputTokens": 5, "cachedInputTokens": 256, "totalTokens": 305}, (300, 5, 256)),
         ({"prompt_eval_count": 300, "eval_count": 5}, (300, 5, 0)),
@@ -109,6 +120,18 @@ def test_usage_is_read_by_the_convention_of_its_source(source: dict[str, Any], c
         ({"input": 10, "cache_read_input_tokens": 500, "cache_creation_input_tokens": 200, "output": 5}, (710, 5, 500)),
         ({"input": 100, "output": 50, "output_reasoning_tokens": 950, "total": 1100}, (100, 1000, 0)),
         ({"input": 60, "input_audio": 30, "output": 15, "output_audio": 7, "total": 112}, (90, 22, 0)),
+        # Cache writes told in sum and by their lifetime.
+        (
+            {
+                "input": 10,
+                "cache_read_input_tokens": 500,
+                "cache_creation_input_tokens": 200,
+                "input_cache_creation_5m": 50,
+                "input_cache_creation_1h": 150,
+                "output": 5,
+            },
+            (710, 5, 500),
+        ),
         # A row whose total shows that its counts include the cached tokens.
         ({"input": 300, "input_cache_read": 256, "output": 5, "total": 305}, (300, 5, 256)),
     ],
@@ -117,6 +140,105 @@ def test_buckets_that_exclude_each_other_are_added_up(buckets: dict[str, int], c
     usage = parse_usage(buckets, buckets=True)
     assert usage is not None
     assert (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) == counts
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        # LangChain's counts of Anthropic's, with what was written in sum or by lifetime.
+        {
+            "input_tokens": 300,
+            "output_tokens": 5,
+            "total_tokens": 305,
+            "input_token_details": {"cache_read": 100, "cache_creation": 0, "ephemeral_1h_input_tokens": 30}
+            | {"ephemeral_5m_input_tokens": 20},
+        },
+        {"input": 150, "input_cache_read": 100, "output": 5}
+        | {"input_ephemeral_5m_input_tokens": 20, "input_ephemeral_1h_input_tokens": 30},
+        {"input": 150, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 50, "output": 5}
+        | {"input_cache_creation_5m": 20, "input_cache_creation_1h": 30},
+    ],
+)
+def test_what_was_written_to_a_cache_is_told_by_its_lifetime(source: dict[str, Any]) -> None:
+    usage = parse_usage(source, buckets="input" in source)
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.cached_tokens) == (300, 100)
+    assert usage.details == UsageDetails(cache_write_tokens=50, cache_write_1h_tokens=30)
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [
+            {"custom_id": "a", "url": "/v1/chat/completions", "body": {"model": "gpt-4.1", "messages": ASKED}},
+            {
+                "custom_id": "a",
+                "response": {
+                    "status_code": 200,
+                    "body": {
+                        "choices": [{"message": {"role": "assistant", "content": "yes"}}],
+                        "model": "gpt-4.1",
+                        "created": 1_780_300_800,
+                        "usage": {"prompt_tokens": 300, "completion_tokens": 5}
+                        | {"prompt_tokens_details": {"cached_tokens": 256}},
+                    },
+                },
+            },
+        ],
+        [
+            {
+                "status": "",
+                "processed_time": "2026-06-01T08:00:00Z",
+                "request": {"contents": [{"role": "user", "parts": [{"text": "Is room 12 free?"}]}]},
+                "response": {
+                    "candidates": [{"content": {"role": "model", "parts": [{"text": "yes"}]}, "finishReason": "STOP"}],
+                    "modelVersion": "gemini-2.5-flash",
+                    "usageMetadata": {"promptTokenCount": 300, "candidatesTokenCount": 5, "totalTokenCount": 305},
+                },
+            }
+        ],
+    ],
+)
+def test_a_batch_has_the_price_of_one(tmp_path: Path, records: list[dict[str, Any]]) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"\n".join(orjson.dumps(record) for record in records))
+    (call,) = read_calls(path).calls
+    assert call.usage.details == UsageDetails(service_tier="batch")
+    single = call_cost(call.model, call.usage.model_copy(update={"details": None}))
+    assert single is not None
+    assert (call_cost(call.model, call.usage) or single) < single
+
+
+def test_the_counts_of_cohere_are_read_beside_the_units_that_it_bills(tmp_path: Path) -> None:
+    counts = {
+        "billed_units": {"input_tokens": 3, "output_tokens": 1},
+        "tokens": {"input_tokens": 70, "output_tokens": 2},
+    }
+    message = {"role": "assistant", "content": [{"type": "text", "text": "yes"}]}
+    second = {"message": message, "finish_reason": "COMPLETE", "usage": counts}
+    first = {"text": "yes", "finish_reason": "COMPLETE", "meta": counts}
+    asked = {"model": "command-r", "preamble": "Be brief.", "chat_history": [], "message": "Is room 12 free?"}
+    for request, reply in (({"messages": ASKED}, second), (asked, first)):
+        call = read_one(tmp_path, {"request": request, "response": reply})
+        assert (call.usage.prompt_tokens, call.usage.completion_tokens) == (70, 2)
+        assert call.response.finish_reason == "stop"
+    assert [message.role for message in call.request.messages] == ["system", "user"]
+
+
+@pytest.mark.parametrize(
+    ("told", "prompt"), [({}, 300), ({"$ai_cache_reporting_exclusive": False}, 200), ({"$ai_model": "gpt-4.1"}, 200)]
+)
+def test_posthog_tells_whether_its_counts_include_cached_tokens(
+    tmp_path: Path, told: dict[str, Any], prompt: int
+) -> None:
+    about = {
+        "$ai_model": "claude-sonnet-4-5",
+        "$ai_input": ASKED,
+        "$ai_output_choices": [{"role": "assistant", "content": "yes"}],
+        **{"$ai_input_tokens": 200, "$ai_output_tokens": 5, "$ai_cache_read_input_tokens": 100},
+    }
+    call = read_one(tmp_path, {"event": "$ai_generation", "properties": {**about, **told}})
+    assert (call.usage.prompt_tokens, call.usage.cached_tokens) == (prompt, 100)
 
 
 def read_one(tmp_path: Path, record: dict[str, Any]) -> RecordedCall:
@@ -137,6 +259,16 @@ COUNTED = {**COMPLETION, "usage": {"prompt_tokens": 300, "completion_tokens": 5}
         ({"request_body": {"messages": ASKED}, "response_body": COUNTED, "cost": 500_000}, "0.0005"),
         ({"request_body": {"messages": ASKED}, "response_body": COUNTED, "cost": 0.5}, "0.5"),
         ({"request_body": {"messages": ASKED}, "response_body": COUNTED, "cost": 0}, None),
+        (
+            {"request_body": {"messages": ASKED}, "response_body": COUNTED, "costUSD": 0}
+            | {"cache_reference_id": "00000000-0000-0000-0000-000000000000"},
+            None,
+        ),
+        (
+            {"request_body": {"messages": ASKED}, "response_body": COUNTED, "costUSD": 0}
+            | {"cache_reference_id": "8f14e45f-ceea-467f-ab29-0d0e3c1c2b3a"},
+            "0",
+        ),
         ({"type": "GENERATION", "input": ASKED, "output": "yes", "totalCost": 0, "usageDetails": {"input": 3}}, None),
         ({"call_type": "completion", "spend": 0.0, "messages": ASKED, "response": COUNTED}, None),
         ({"call_type": "completion", "spend": 0.0, "messages": ASKED, "response": COUNTED, "cache_hit": "True"}, "0"),

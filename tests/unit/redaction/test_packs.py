@@ -17,10 +17,17 @@ FOUND: dict[Pack, list[tuple[str, str]]] = {
         ("pwd=abc123; next", "pwd=[SECRET]; next"),
         ("api_key = 'abcd1234efgh'", "api_key = '[SECRET]'"),
         ("postgres://bob:s3cret@db.example.com/x", "postgres://[CREDENTIALS]@db.example.com/x"),
+        ("redis://:s3cret@cache:6379/0", "redis://[CREDENTIALS]@cache:6379/0"),
+        ("AWS_SECRET_ACCESS_KEY=abcd1234efgh", "AWS_SECRET_ACCESS_KEY=[SECRET]"),
         ("log in as bob:s3cret!@ftp.example.org", "log in as [CREDENTIALS]@ftp.example.org"),
     ],
     "cloud_secrets": [
         ("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "[KEY]"),
+        ("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "AWS_SECRET_ACCESS_KEY=[KEY]"),
+        (
+            f"AccountName=a;AccountKey={'aB1/' * 21}Zz==;EndpointSuffix=b",
+            "AccountName=a;AccountKey=[KEY];EndpointSuffix=b",
+        ),
         ("SG." + "a1" * 11 + "." + "Bc2_" * 10 + "xyz", "[KEY]"),
         ("at https://hooks.slack.com/services/T0/B0/0123456789abcdefghij", "at https://hooks.slack.com/services/[KEY]"),
         ("https://x.blob.example/a?sv=1&sig=abcdefghij0123456789%3D", "https://x.blob.example/a?sv=1&sig=[KEY]"),

@@ -21,6 +21,7 @@ KEYS = [
     "xoxb-123456789012-abcdefghijkl",
     "AIzaSyA-1234567890abcdefghijklmnopqrstu",
     "hf_abcdefghijklmnopqrst0123",
+    "hf_QxZbVtLkMnPoRsTuWxYzAbCdEfGhIjKlMn",
     "glpat-abcdefghij0123456789",
     "sk_live_0123456789abcdefghij",
 ]

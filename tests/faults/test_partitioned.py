@@ -1,13 +1,26 @@
 """Copies of evaluator and budget that come and go hand their partitions over with their state."""
 
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
 
-from tests.support.copies import check_books, open_copies, repeated
+import pytest
+import pytest_asyncio
+from tests.support.copies import SERVICES, check_books, open_copies, repeated
+from tests.support.deployment import Deployment, open_deployment
+from tests.support.faults import run_fault
 from tests.support.kafka_server import KafkaServer
 
 from understudies.events import INVOCATIONS, VERDICTS
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_deployment(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Deployment]:
+    async with open_deployment(tmp_path_factory.mktemp("deployment"), partitioned=True) as deployment:
+        yield deployment
 
 
 async def test_no_verdict_is_lost_or_counted_twice_while_copies_come_and_go(tmp_path: Path) -> None:
@@ -47,3 +60,15 @@ async def test_processes_that_cannot_share_the_work_are_told_why(tmp_path: Path)
         await copies.wait_handled("budget", INVOCATIONS)
         await copies.stop()
         assert sum(book["ledger"]["calls"] for book in copies.books().values()) == len(copies.published)
+
+
+@pytest.mark.parametrize("name", ["evaluator_killed", "budget_killed", "clocks_jump", "broker_killed"])
+async def test_a_deployment_that_shares_the_work_keeps_what_it_saw(shared_deployment: Deployment, name: str) -> None:
+    others = [shared_deployment.stack.make_process(service) for service in SERVICES]
+    for other in others:
+        await other.start()
+        await other.wait_ready()
+    await run_fault(shared_deployment, name, Random(name))
+    for other in others:
+        assert await other.terminate() == 0, other.output
+    await shared_deployment.verify()

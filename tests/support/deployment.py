@@ -71,6 +71,7 @@ class Deployment:
         clickhouse: ClickHouseServer,
         redis: RedisServer,
         router_data: Path | None = None,
+        partitioned: bool = False,
     ) -> None:
         self.folder = folder
         self._router_data = router_data
@@ -87,6 +88,7 @@ class Deployment:
             store_url=clickhouse.url(),
             redis_url=redis.url,
             rules=RULES,
+            partitioned=partitioned,
             env={
                 **SETTINGS,
                 "UNDERSTUDIES_BUS_REPLICATION_FACTOR": "-1",
@@ -288,8 +290,13 @@ class Deployment:
 
 
 @contextlib.asynccontextmanager
-async def open_deployment(folder: Path, brokers: KafkaServer | KafkaCluster | None = None) -> AsyncIterator[Deployment]:
-    """A running deployment on servers of its own; the router's folder, with its spool, and the store can be filled."""
+async def open_deployment(
+    folder: Path, brokers: KafkaServer | KafkaCluster | None = None, *, partitioned: bool = False
+) -> AsyncIterator[Deployment]:
+    """A running deployment on servers of its own; the router's folder, with its spool, and the store can be filled.
+
+    `partitioned`: evaluator and budget keep their state by partition, and share their work with further copies.
+    """
     with (
         small_disk(folder / "spool-disk", megabytes=32) as spool,
         small_disk(folder / "store-disk", megabytes=256) as disk,
@@ -299,7 +306,14 @@ async def open_deployment(folder: Path, brokers: KafkaServer | KafkaCluster | No
             ClickHouseServer(folder=disk.folder / "data") as store,
             RedisServer() as redis,
         ):
-            one = Deployment(folder / "services", kafka=kafka, clickhouse=store, redis=redis, router_data=spool.folder)
+            one = Deployment(
+                folder / "services",
+                kafka=kafka,
+                clickhouse=store,
+                redis=redis,
+                router_data=spool.folder,
+                partitioned=partitioned,
+            )
             one.disks = {"spool": spool, "store": disk}
             async with one.running():
                 yield one

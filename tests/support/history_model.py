@@ -38,12 +38,19 @@ class Held:
 
 
 def read_state(data: Path, service: str) -> dict[str, Any]:
-    """The state in a service's snapshot; empty before the first one."""
-    try:
-        state: dict[str, Any] = json.loads((data / "snapshots" / f"{service}.json").read_bytes())["state"]
-    except FileNotFoundError:
-        return {}
-    return state
+    """The state in a service's snapshot, or in those of all partitions; empty before the first one."""
+    whole = data / "snapshots" / f"{service}.json"
+    paths = sorted((data / "snapshots").glob(f"partition-*/{service}.json")) or [whole]
+    joined: dict[str, Any] = {}
+    for path in paths:
+        try:
+            state: dict[str, Any] = json.loads(path.read_bytes())["state"]
+        except FileNotFoundError:
+            return {}
+        for key in ("books", "trials"):
+            joined[key] = [*joined.get(key, ()), *state.pop(key, ())]
+        joined |= state
+    return joined
 
 
 def violations(history: History, held: Held) -> list[str]:

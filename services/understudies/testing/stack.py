@@ -14,6 +14,8 @@ from understudies.testing.fake_teacher import FakeTeacher
 from understudies.testing.service_process import ServiceProcess
 
 SERVICES: Final = ("observer", "evaluator", "trainer", "budget", "router")
+PARTITIONED: Final = ("evaluator", "budget")
+"""Services that can share their work by task."""
 
 _STEADY: Final = {
     # By default a call in a hundred is asked twice, by chance, and a student's first answers are compared before any is
@@ -31,7 +33,8 @@ class Stack:
 
     Without `bootstrap` an embedded broker is started, without `store_url` the observer has an embedded store, without
     `redis_url` the router keeps budgets and cache in memory, and without `teacher_url` a fake teacher answers. `rules`
-    is the text of understudies.toml; `env` holds further settings, by the names of docs/settings.md.
+    is the text of understudies.toml; `env` holds further settings, by the names of docs/settings.md. If `partitioned`,
+    which needs Apache Kafka, evaluator and budget share their work with copies that `make_process` makes.
 
         async with Stack(tmp_path, teacher="refund") as stack:
             await my_agent(base_url=stack.url)
@@ -49,8 +52,10 @@ class Stack:
         redis_url: str | None = None,
         rules: str | None = None,
         env: Mapping[str, str] | None = None,
+        partitioned: bool = False,
     ) -> None:
         self.folder = folder
+        self._partitioned = partitioned
         self.teacher = FakeTeacher(teacher)
         self.processes: dict[str, ServiceProcess] = {}
         self.bootstrap = bootstrap or ""
@@ -108,6 +113,8 @@ class Stack:
         """
         folder = data or self.folder / name
         words = ["--data", str(folder), "--artifacts", f"file://{self.folder / 'artifacts'}", *more]
+        if self._partitioned and name in PARTITIONED:
+            words.append("--partitioned")
         if self._rules is not None and name != "observer":
             words += ["--rules", str(self.folder / "understudies.toml")]
         return ServiceProcess(name, *words, env={**self._settings(name), **self._env, **(env or {})})

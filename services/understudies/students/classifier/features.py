@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import scipy.sparse as sparse
@@ -53,8 +53,9 @@ class NGrams:
             return cls(analyzer, longest, (), np.zeros(0, np.float32)), nothing
         # Use terms that occur only once only while there are few texts.
         least = 2 if len(texts) >= _ENOUGH else 1
-        vectorizer = CountVectorizer(analyzer=_splitter(analyzer, longest), min_df=least, dtype=np.int64)
-        counts = vectorizer.fit_transform(texts)
+        options: dict[str, Any] = {"analyzer": _splitter(analyzer, longest), "min_df": least, "dtype": np.int64}
+        vectorizer = CountVectorizer(**options)
+        counts: Any = vectorizer.fit_transform(texts)
         counts.sort_indices()
         terms = tuple(str(term) for term in vectorizer.get_feature_names_out())
         rarity = TfidfTransformer().fit(counts).idf_.astype(np.float32)

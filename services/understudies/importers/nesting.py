@@ -25,6 +25,11 @@ class SpanTree:
     _traces_with_inner: set[str] = field(default_factory=set)
     _latest: PartialCall | None = None
 
+    @property
+    def calls(self) -> Mapping[SpanKey, list[int]]:
+        """The calls by the ids of their spans."""
+        return self._calls
+
     def add_span(self, trace: str | None, span: str | None, parent: str | None) -> None:
         """Add a span that is not a call itself."""
         if span and parent:

@@ -15,13 +15,16 @@ from understudies.importers.envelopes import iter_enveloped, may_hold_records
 from understudies.importers.field_map import FieldMap
 from understudies.importers.formats import possible_formats
 from understudies.importers.joins import Joins, may_join
-from understudies.importers.json_parsing import NotARecordedCall
+from understudies.importers.json_parsing import FailedCall, NotARecordedCall, WithoutContent
 from understudies.importers.known_fields import describe_unknown
 from understudies.importers.nesting import SpanTree, read_link
+from understudies.importers.otlp import LOG_RECORD
 from understudies.importers.partial_call import PartialCall, build_recorded_call
 from understudies.importers.record_lines import iter_records
 from understudies.importers.recorded_call import ParsedLog, RecordedCall, SkippedLine
 from understudies.importers.sources import find_files
+from understudies.importers.span_logs import SpanLogs, is_event_of_call, tells_message
+from understudies.importers.spans import read_span
 from understudies.runtime.garbage import paused_garbage_collection
 
 FAULT: Final = "a fault of the reader, worth a report"
@@ -77,6 +80,7 @@ class LogReader:
         self._field_map = field_map
         self._spans = spans
         self._joins = Joins()
+        self._span_logs: SpanLogs | None = SpanLogs()
 
     def iter_source(self, source: Path) -> Iterator[RecordedCall | SkippedLine]:
         """Yield what the files of a source hold; raises OSError if one cannot be opened."""
@@ -86,13 +90,29 @@ class LogReader:
         else:
             for file in files:
                 name = str(file.relative_to(source) if source.is_dir() else file)
+                if self._span_logs is not None:
+                    self._span_logs.file = name
                 for found in self._iter_file(file):
                     yield replace(found, file=name) if isinstance(found, SkippedLine) else found
         for joined in self._joins.finish():
             if joined.read is None:
                 yield SkippedLine(joined.line, "no teacher answer")
-            else:
-                yield self._build(joined.line, joined.format, joined.read)
+            elif (found := self._build(joined.line, joined.format, joined.read)) is not None:
+                yield found
+        yield from self._finish_spans()
+
+    def _finish_spans(self) -> Iterator[RecordedCall | SkippedLine]:
+        """Yield the calls whose parts are in several records, as spans and logs."""
+        waiting, self._span_logs = self._span_logs, None
+        for joined in waiting.finish(self._spans.calls if self._spans else {}) if waiting else ():
+            if joined.reason is not None:
+                yield SkippedLine(joined.line, joined.reason, joined.file)
+                continue
+            found = self._build(joined.line, "spans", read_span, joined.record)
+            if self._spans is not None and isinstance(found, SkippedLine):
+                self._spans.add_span(*read_link(joined.record))
+            if found is not None:
+                yield replace(found, file=joined.file) if isinstance(found, SkippedLine) else found
 
     def _iter_file(self, file: Path) -> Iterator[RecordedCall | SkippedLine]:
         for numbered in iter_records(file):
@@ -131,6 +151,15 @@ class LogReader:
                 return None
             if not isinstance(joined, bool):
                 return self._build(line, joined.format, joined.read) if joined.read else None
+        if LOG_RECORD in record and self._span_logs is not None:
+            if not is_event_of_call(record):
+                return SkippedLine(line, "a log record that tells no call of a model")
+            if self._span_logs.add_event(line, record):
+                return None
+            if tells_message(record):
+                return SkippedLine(
+                    line, "a message of a call without the ids of its span, which tell what belongs to it"
+                )
         for form in possible_formats(names):
             if form.recognises(record):
                 found = self._build(line, form.name, form.read, record)
@@ -141,11 +170,16 @@ class LogReader:
 
     def _build(
         self, line: int, form: str, read: Callable[..., PartialCall], *record: Mapping[str, Any]
-    ) -> RecordedCall | SkippedLine:
+    ) -> RecordedCall | SkippedLine | None:
         try:
             draft = read(*record)
             call = build_recorded_call(draft, line)
+        except WithoutContent as error:
+            waits = self._span_logs is not None and self._span_logs.add_span(line, *record)
+            return None if waits else SkippedLine(line, str(error))
         except NotARecordedCall as error:
+            if self._span_logs is not None and form == "spans" and isinstance(error, FailedCall):
+                self._span_logs.add_failed(*record)
             return SkippedLine(line, str(error))
         except RecursionError:
             return SkippedLine(line, "nested too deeply")

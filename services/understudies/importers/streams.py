@@ -201,15 +201,19 @@ def _assemble_gemini(chunks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     reply: dict[str, Any] = {}
     parts: list[Any] = []
     finish: object = None
+    grounding: list[Any] = []
     for chunk in chunks:
         reply |= {name: value for name, value in chunk.items() if name != "candidates"}
         for candidate in [*list_objects(chunk.get("candidates"))][:1]:
             content = candidate.get("content")
             parts += list_objects(content.get("parts")) if isinstance(content, dict) else ()
-            finish = candidate.get("finishReason", finish)
+            finish = candidate.get("finishReason") or candidate.get("finish_reason") or finish
+            grounding.append(candidate.get("groundingMetadata") or candidate.get("grounding_metadata"))
     if parts and not finish:
         raise _cut_short()
     texts = "".join(part["text"] for part in parts if isinstance(part.get("text"), str) and not part.get("thought"))
     others = [part for part in parts if "text" not in part]
     content = {"role": "model", "parts": [*([{"text": texts}] if texts else []), *others]}
-    return {**reply, "candidates": [{"content": content, "finishReason": finish}]}
+    told = next((one for one in reversed(grounding) if one), None)
+    about = {"groundingMetadata": told} if told else {}
+    return {**reply, "candidates": [{"content": content, "finishReason": finish, **about}]}

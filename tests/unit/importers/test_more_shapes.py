@@ -498,3 +498,16 @@ def test_times_are_read_as_mongodb_exports_them(tmp_path: Path) -> None:
     at = only(read(tmp_path, record)).at
     assert at is not None
     assert at.isoformat() == "2026-06-01T08:00:00+00:00"
+
+
+def test_a_chosen_answer_is_read_with_the_messages_before_it_only(tmp_path: Path) -> None:
+    chosen = {"chosen": [*ASKED, ANSWER], "rejected": [*ASKED, {"role": "assistant", "content": "noise"}]}
+    call = only(read(tmp_path, chosen))
+    assert [message.content for message in call.request.messages] == [NOTE]
+    assert call.response.message.content == "cleaning"
+    bare = {"chosen": "cleaning", "rejected": "noise"}
+    parsed = read(tmp_path, bare, {"chosen": [ANSWER], "rejected": [ANSWER]})
+    assert parsed.calls == []
+    assert {skipped.reason for skipped in parsed.skipped} == {
+        "a chosen answer beside a rejected one, without the prompt that they answer"
+    }

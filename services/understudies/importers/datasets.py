@@ -75,6 +75,8 @@ def read_pair(record: Mapping[str, Any]) -> PartialCall:
     names = _find_pair(record)
     if names is None:
         raise NotARecordedCall("no prompt beside a completion")
+    if record.get("label") is False:  # as sets for KTO have it
+        raise NotARecordedCall("a completion that its label calls undesirable")
     call = read_common_fields(record)
     asked, completion = parse_embedded_json(record[names[0]]), record[names[1]]
     system = as_text(record.get("system")) or as_text(record.get("system_prompt"))

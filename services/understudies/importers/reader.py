@@ -2,6 +2,7 @@
 
 import logging
 import re
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -22,6 +23,7 @@ from understudies.importers.otlp import LOG_RECORD
 from understudies.importers.partial_call import PartialCall, build_recorded_call
 from understudies.importers.record_lines import iter_records
 from understudies.importers.recorded_call import ParsedLog, RecordedCall, SkippedLine
+from understudies.importers.repeats import find_repeats, record_key
 from understudies.importers.sources import find_files
 from understudies.importers.span_logs import SpanLogs, is_event_of_call, tells_message
 from understudies.importers.spans import read_span
@@ -46,19 +48,20 @@ def read_calls(source: str | Path, field_map: FieldMap | None = None, *, spool: 
     spans = SpanTree()
     reader = LogReader(field_map, spans)
     parsed = ParsedLog()
+    keys = array("q")
     with paused_garbage_collection():
         for found in reader.iter_source(Path(source)):
             if isinstance(found, SkippedLine):
                 parsed.skipped.append(found)
             else:
                 spans.place_call(len(parsed.calls))
+                keys.append(reader.latest_key)
                 parsed.calls.append(found if spool is None else spool.put(found))
-    outer = spans.outer_calls()
-    parsed.skipped += [
-        SkippedLine(parsed.calls[place].line, "a call around other calls of the log, which count in its place")
-        for place in sorted(outer)
-    ]
-    parsed.calls = _assign_episodes_from_traces([call for place, call in enumerate(parsed.calls) if place not in outer])
+    left_out = dict.fromkeys(find_repeats(parsed.calls, keys), "the same call again: its record is in the log twice")
+    left_out |= dict.fromkeys(spans.outer_calls(), "a call around other calls of the log, which count in its place")
+    parsed.skipped += [SkippedLine(parsed.calls[place].line, left_out[place]) for place in sorted(left_out)]
+    kept = [call for place, call in enumerate(parsed.calls) if place not in left_out]
+    parsed.calls = _assign_episodes_from_traces(kept)
     parsed.skipped.sort(key=lambda skipped: (skipped.file or "", skipped.line))
     parsed.format = "+".join(name for name, _ in reader.formats.most_common()) or "empty"
     return parsed
@@ -67,16 +70,20 @@ def read_calls(source: str | Path, field_map: FieldMap | None = None, *, spool: 
 def iter_calls(source: str | Path, field_map: FieldMap | None = None) -> Iterator[RecordedCall | SkippedLine]:
     """Yield the recorded calls and the lines without one as they are read, with memory that does not grow by the line.
 
-    Calls around other calls are not dropped, and traces give no episodes, as both need the whole log.
+    Calls around others and repeated records are not dropped, and traces give no episodes: these need the whole log.
     """
     return LogReader(field_map).iter_source(Path(source))
 
 
 class LogReader:
-    """Reads records one by one; `formats` counts the calls by format, and `spans` takes the nesting of what is read."""
+    """Reads records one by one; `formats` counts the calls by format, and `spans` takes the nesting of what is read.
+
+    `latest_key` is the id of the latest call's record, as a number.
+    """
 
     def __init__(self, field_map: FieldMap | None = None, spans: SpanTree | None = None) -> None:
         self.formats: Counter[str] = Counter()
+        self.latest_key = 0
         self._field_map = field_map
         self._spans = spans
         self._joins = Joins()
@@ -190,6 +197,7 @@ class LogReader:
         except _FAULTS as error:
             return _fault(line, error)
         self.formats[form] += 1
+        self.latest_key = record_key(*record, span=draft.span) if record else 0
         if self._spans is not None:
             self._spans.add_call(draft)
         return call

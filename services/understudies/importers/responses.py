@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from understudies.dialects import detection
 from understudies.dialects.anthropic_messages.response import FINISH_REASONS
-from understudies.dialects.json_fields import encode_json_text, text_or_empty
+from understudies.dialects.json_fields import encode_json_text, list_objects, text_or_empty
 from understudies.events import Response
 from understudies.importers.answer_rule import check_body, check_outcome, is_error_body
 from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
@@ -233,6 +233,8 @@ def _decode_last(objects: list[dict[str, Any]]) -> Response:
 
 def _decode_choice(choices: list[Any]) -> Response | None:
     first: Mapping[str, Any] = choices[0] if choices and isinstance(choices[0], dict) else {}
+    if len(choices) > 1:  # in any order: the first is the one that its index names
+        first = next((choice for choice in list_objects(choices) if choice.get("index") == 0), first)
     if "error" in first:
         check_outcome({"error": first["error"]})
     message = first.get("message")

@@ -13,9 +13,10 @@ _IDS: Final = ("id", "request_id", "requestid", "span_id", "spanid", "run_id", "
 
 
 def record_key(record: Mapping[str, Any], span: str | None = None) -> int:
-    """Return a number for the id of a record, or of its span; 0 if it has none."""
-    found = find_id(_IDS, record) or span
-    return hash(found) if found else 0
+    """Return a number for the id of a record, or of its span, and for the names of its fields; 0 if it has no id."""
+    if (found := find_id(_IDS, record) or span) is None:
+        return 0
+    return hash((found, *record, *(tuple(value) for value in record.values() if type(value) is dict)))
 
 
 def find_repeats(calls: Sequence[RecordedCall], keys: "array[int]") -> set[int]:

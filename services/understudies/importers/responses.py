@@ -35,6 +35,10 @@ _FINISH_REASONS: Final = {
     **{"content_filtered": "content_filter", "COMPLETE": "stop", "FINISH": "stop", "FINISHED": "stop"},
     **{"MAX_TOKENS": "length", "LENGTH": "length", "TOOL_CALL": "tool_calls", "tool_call": "tool_calls"},
 }
+_GEMINI_REASONS: Final = {
+    **{"STOP": "stop", "1": "stop", "MAX_TOKENS": "length", "2": "length"},
+    **dict.fromkeys(("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"), "content_filter"),
+}
 _USUAL_REASONS: Final = (None, "stop", "length", "tool_calls")
 _OTHER_THAN_MESSAGES: Final = frozenset({"choices", "output", "completion", "candidates", "generations", "type"})
 """Fields that may tell another form than that of a message, whatever else is there."""
@@ -293,8 +297,7 @@ def _finish_fields(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _gemini_finish(reason: object) -> str | None:
-    names = {"STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "content_filter", "1": "stop", "2": "length"}
-    return names.get(reason, reason.lower()) if isinstance(reason, str) else None
+    return _GEMINI_REASONS.get(reason, reason.lower()) if isinstance(reason, str) else None
 
 
 def _is_text_block(item: Mapping[str, Any]) -> bool:

@@ -104,8 +104,8 @@ class LogReader:
         for joined in self._joins.finish():
             if joined.read is None:
                 yield SkippedLine(joined.line, "no teacher answer")
-            elif (found := self._build(joined.line, joined.format, joined.read)) is not None:
-                yield found
+            elif (built := self._build(joined.line, joined.format, joined.read)) is not None:
+                yield built
         yield from self._finish_spans()
 
     def _finish_spans(self) -> Iterator[RecordedCall | SkippedLine]:
@@ -197,7 +197,7 @@ class LogReader:
         except _FAULTS as error:
             return _fault(line, error)
         self.formats[form] += 1
-        self.latest_key = record_key(*record, span=draft.span) if record else 0
+        self.latest_key = record_key(record[0], draft.span) if record else 0
         if self._spans is not None:
             self._spans.add_call(draft)
         return call

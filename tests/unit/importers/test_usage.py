@@ -318,11 +318,12 @@ def test_grounding_of_gemini_is_priced_by_prompt_or_by_query(tmp_path: Path, mod
     told = {"content": {"role": "model", "parts": [{"text": "yes"}]}, "finishReason": "STOP"}
     counted = {"promptTokenCount": 1000, "candidatesTokenCount": 100, "totalTokenCount": 1100}
     plain = {"candidates": [told], "usageMetadata": counted, "modelVersion": model}
-    grounded = {**plain, "candidates": [{**told, "groundingMetadata": {"webSearchQueries": ["a", "b", "a", ""]}}]}
+    searched = {**told, "groundingMetadata": {"webSearchQueries": ["a", "b", "a", ""]}}
+    grounded = {**plain, "candidates": [searched]}
     first = {
         "candidates": [{"content": {"parts": [{"text": "ye"}]}, "grounding_metadata": {"web_search_queries": ["a"]}}]
     }
-    last = {**grounded, "candidates": [{**grounded["candidates"][0], "content": {"parts": [{"text": "s"}]}}]}
+    last = {**grounded, "candidates": [{**searched, "content": {"parts": [{"text": "s"}]}}]}
     asked = {"contents": [{"parts": [{"text": "asked"}]}]}
     unit = Decimal("0.035") if searches == 1 else Decimal("0.014")
     without = read_one(tmp_path, {"request": asked, "response": plain})

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from google.protobuf.json_format import ParseDict
 from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -317,5 +318,30 @@ async def test_only_posts_to_the_path_are_taken(build: Build) -> None:
     house = await build()
     async with house.session.get(f"{house.url}/v1/traces") as response:
         assert (response.status, response.headers["allow"]) == (405, "POST")
-    async with house.session.post(f"{house.url}/v1/logs", json={}) as response:
+    async with house.session.post(f"{house.url}/v1/metrics", json={}) as response:
         assert response.status == 404
+
+
+@pytest.mark.parametrize("kind", [JSON, PROTOBUF])
+async def test_logs_are_taken_and_the_calls_among_them_counted(build: Build, kind: str) -> None:
+    house = await build()
+
+    async def log(*records: dict[str, Any]) -> tuple[int, int, str]:
+        document = {"resourceLogs": [{"scopeLogs": [{"logRecords": list(records)}]}]}
+        packed = ParseDict(document, ExportLogsServiceRequest()).SerializeToString()
+        raw = packed if kind == PROTOBUF else json.dumps(document).encode()
+        async with house.session.post(f"{house.url}/v1/logs", data=raw, headers={"content-type": kind}) as response:
+            body = await response.read()
+        told = ExportLogsServiceResponse.FromString(body) if kind == PROTOBUF else ExportLogsServiceResponse()
+        told = told if kind == PROTOBUF else ParseDict(json.loads(body), told)
+        return response.status, told.partial_success.rejected_log_records, told.partial_success.error_message
+
+    plain = {"body": {"stringValue": "started"}}
+    assert await log(plain) == (200, 0, "")
+    asked = {"eventName": "gen_ai.user.message", "body": {"stringValue": QUESTION}}
+    whole = {"attributes": span(genai())["attributes"]}
+    status, count, reason = await log(plain, asked, whole)
+    assert (status, count) == (200, 2)
+    assert "not joined with their spans" in reason
+    assert QUESTION not in reason
+    assert house.calls == []

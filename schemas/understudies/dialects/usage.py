@@ -10,6 +10,7 @@ from understudies.events import UsageDetails, usd
 _DETAILS: Final = frozenset(
     {"prompt_tokens_details", "completion_tokens_details", "input_tokens_details", "output_tokens_details"}
 )
+_PRICED_DETAILS: Final = ("audio_tokens", "cache_write_tokens", "web_search_requests")
 _PRICED: Final = frozenset(
     {"cost", "cache_creation", "cache_creation_input_tokens", "server_tool_use", "service_tier", "cost_details"}
 )
@@ -36,7 +37,11 @@ def read_details(usage: Mapping[str, Any], tier: Any = None, web_searches: int =
         token_count(written.get("ephemeral_5m_input_tokens")) + hour,
     )
     audio = token_count(prompt.get("audio_tokens")), token_count(completion.get("audio_tokens"))
-    searches = token_count(tools.get("web_search_requests")) or web_searches
+    searches = (
+        token_count(tools.get("web_search_requests"))
+        or token_count(prompt.get("web_search_requests"))  # as LiteLLM has it
+        or web_searches
+    )
     served_by = _read_tier(tier) or _read_tier(usage.get("service_tier"))
     stated = read_stated_cost(usage) if "cost" in usage else None
     if not (write or searches or served_by or stated or any(audio)):
@@ -56,7 +61,7 @@ def _has_priced(usage: Mapping[str, Any]) -> bool:
     """Return whether the details of a usage tell something that has a price; nearly all are zeros."""
     for name, details in usage.items():
         is_told = name in _DETAILS and isinstance(details, dict)
-        if is_told and (details.get("audio_tokens") or details.get("cache_write_tokens")):
+        if is_told and any(details.get(kind) for kind in _PRICED_DETAILS):
             return True
     return False
 

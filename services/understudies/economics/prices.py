@@ -97,6 +97,8 @@ def call_cost(model: str, usage: Usage, *, at: datetime | None = None) -> Decima
             price = genai_prices.calc_price(counted, **reference, genai_request_timestamp=at, price_context=context)
         except LookupError:
             continue
+        if _AUDIO_NAME.search(model) and price.model_price.input_audio_mtok is None:
+            continue  # its list price is that of text, and audio costs many times as much
         return usd(price.total_price)
     return None
 
@@ -174,6 +176,7 @@ def _references(model: str) -> list[dict[str, Any]]:
     return references
 
 
+_AUDIO_NAME = re.compile(r"(?i)(?:^|[-/._])(?:audio|realtime)(?:$|[-._@])")
 _BEDROCK_NAME = re.compile(
     r"(?:[a-z]{2}(?:-gov)?\.|apac\.|global\.)?(?:ai21|amazon|anthropic|cohere|deepseek|meta|mistral)\."
 )

@@ -84,6 +84,10 @@ _NOT_CHAT_MODEL: Final = re.compile(
     re.IGNORECASE,
 )
 """Matches the names of models that answer with something else than a chat; one's own may have such words inside."""
+_INVISIBLE: Final = "\u200b\u200c\u200d\u2060\ufeff \n"
+_THINKING: Final = "<think>"
+_THOUGHT: Final = "</think>"
+"""Around the reasoning that some models of open weights write into their answers."""
 _MAX_SHOWN: Final = 120
 _HTTP: Final = range(100, 600)
 _HTTP_SUCCESS: Final = range(200, 300)
@@ -159,15 +163,18 @@ def check_response(response: Response) -> None:
     reason = response.finish_reason
     if reason not in _USUAL_FINISHES and is_failed_finish(str(reason)):
         raise NotARecordedCall(f"the call failed: finish reason {reason!r}")
-    if reason not in _USUAL_FINISHES and not response.says_something:
-        raise NotARecordedCall("no teacher answer: a later call goes on with its turn")
     message = response.message
     content = message.content
+    is_there = content is not None or bool(message.tool_calls)
+    if reason not in _USUAL_FINISHES and is_there and not response.says_something:
+        raise NotARecordedCall("no teacher answer: a later call goes on with its turn")
     texts = [content] if type(content) is str else _texts(content)
     if message.tool_calls:
         texts += [call.function.arguments for call in message.tool_calls]
-    elif not "".join(texts).strip():
+    elif not (text := "".join(texts).strip().strip(_INVISIBLE)):
         raise NotARecordedCall("no teacher answer" if message.content is None else "no teacher answer: it is empty")
+    elif text.startswith(_THINKING) and not text.partition(_THOUGHT)[2].strip():
+        raise NotARecordedCall("no teacher answer: it ends within its reasoning")
     for text in texts:
         if told := error_text(text):
             raise FailedCall(f"the call failed: {told!r}")

@@ -75,6 +75,8 @@ def read_pair(record: Mapping[str, Any]) -> PartialCall:
     names = _find_pair(record)
     if names is None:
         raise NotARecordedCall("no prompt beside a completion")
+    if record.get("label") is False:  # as sets for KTO have it
+        raise NotARecordedCall("a completion that its label calls undesirable")
     call = read_common_fields(record)
     asked, completion = parse_embedded_json(record[names[0]]), record[names[1]]
     system = as_text(record.get("system")) or as_text(record.get("system_prompt"))
@@ -94,3 +96,21 @@ def _find_pair(record: Mapping[str, Any]) -> tuple[str, str] | None:
         ),
         None,
     )
+
+
+def is_chosen_pair(record: Mapping[str, Any]) -> bool:
+    """Return whether the record is a chosen answer beside a rejected one, without the prompt in a field of its own."""
+    return "chosen" in record and "rejected" in record
+
+
+def read_chosen_pair(record: Mapping[str, Any]) -> PartialCall:
+    """Read the chosen answer where it ends the messages that asked for it; raises NotARecordedCall for any other."""
+    chosen = parse_embedded_json(record["chosen"])
+    if not isinstance(chosen, list) or len(chosen) < 2:
+        raise NotARecordedCall("a chosen answer beside a rejected one, without the prompt that they answer")
+    call = read_common_fields(record)
+    system = as_text(record.get("system"))
+    call.messages = [{"role": "system", "content": system}, *chosen] if system else chosen
+    call.request = {name: value for name, value in record.items() if name not in ("system", "chosen", "rejected")}
+    call.answer_in_messages = True
+    return call

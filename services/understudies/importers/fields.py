@@ -1,6 +1,7 @@
 """Read optional fields of records leniently: a value that cannot be read counts as absent."""
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,6 +15,9 @@ from understudies.importers.json_parsing import parse_embedded_json
 _MS_FROM = 1e11
 _US_FROM = 1e14
 _NS_FROM = 1e17
+_MONGO = ("$date", "$numberLong")
+_ZONE_NAME = re.compile(r"(?<=[+-]\d{4}) [A-Z]{2,5}$")
+"""Matches the name of a zone after its offset, as Go writes times."""
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 _LARGEST_COST = 1e9
@@ -79,7 +83,8 @@ def parse_time(value: object) -> datetime | None:
             moment = _parse_written(value.strip())
         else:
             # As MongoDB exports it.
-            return parse_time(value["$date"]) if isinstance(value, dict) and "$date" in value else None
+            inner = first_not_none(*(value.get(name) for name in _MONGO)) if isinstance(value, dict) else None
+            return None if inner is None else parse_time(inner)
     except (ValueError, OverflowError, OSError, TypeError):
         return None
     return moment if _EARLIEST <= moment < _LATEST else None
@@ -95,6 +100,10 @@ def _parse_epoch(seconds: float) -> datetime:
 def _parse_written(written: str) -> datetime:
     if not written[:1].isdigit():
         moment = parsedate_to_datetime(written)
+    elif written[4:5] == "/" and written[7:8] == "/":
+        moment = datetime.fromisoformat(written.replace("/", "-", 2))
+    elif written[-1:].isupper() and (bare := _ZONE_NAME.sub("", written)) != written:
+        moment = datetime.fromisoformat(bare.replace(" +", "+").replace(" -", "-"))
     elif written[-1:] == "C" or " +" in written:
         moment = datetime.fromisoformat(written.removesuffix("UTC").strip().replace(" +", "+"))
     else:

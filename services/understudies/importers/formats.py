@@ -5,12 +5,15 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from understudies.importers.bedrock import is_bedrock, read_bedrock
+from understudies.importers.braintrust import is_braintrust, read_braintrust
 from understudies.importers.datasets import (
     CONVERSATIONS,
     PAIRS,
+    is_chosen_pair,
     is_conversation,
     is_instruction,
     is_pair,
+    read_chosen_pair,
     read_conversation,
     read_instruction,
     read_pair,
@@ -59,6 +62,7 @@ FORMATS: Final = (
     Format("posthog", is_posthog, read_posthog, frozenset({"event", "properties"}), is_nested=True),
     Format("opik", is_opik, read_opik, OPIK_MARKS, is_nested=True),
     Format("openai-evals", is_eval_item, read_eval_item, frozenset({"object", "datasource_item"})),
+    Format("braintrust", is_braintrust, read_braintrust, frozenset({"span_attributes"}), is_nested=True),
     Format("langfuse", is_langfuse, read_langfuse, frozenset({"type", "input"}), is_nested=True),
     Format("portkey", is_portkey, read_portkey, frozenset({"request"})),
     Format("helicone", is_helicone, read_helicone, frozenset({"request", "request_body", "request_created_at"})),
@@ -69,6 +73,7 @@ FORMATS: Final = (
     Format("request-response", is_request_response, read_request_response, frozenset(REQUESTS)),
     Format("instructions", is_instruction, read_instruction, frozenset({"instruction"})),
     Format("prompt-completion", is_pair, read_pair, frozenset(asked for asked, _ in PAIRS)),
+    Format("preferences", is_chosen_pair, read_chosen_pair, frozenset({"chosen"})),
 )
 
 

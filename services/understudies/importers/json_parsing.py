@@ -22,6 +22,10 @@ class FailedCall(NotARecordedCall):
     """A record is of a call that failed."""
 
 
+class WithoutContent(NotARecordedCall):
+    """A record is of a call whose messages it does not tell: another record may."""
+
+
 def parse_json(text: bytes) -> Any:
     """Parse JSON text, with NaN and infinities as null and lone surrogates as question marks.
 

@@ -28,6 +28,9 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
         *("total_cost",),
     ),
     "Opik spans": ("type", "input", "output", "trace_id", "usage", "model", "total_estimated_cost", "start_time"),
+    "Braintrust spans": (
+        *("span_attributes", "root_span_id", "span_id", "input", "output", "metadata", "metrics", "span_parents"),
+    ),
     "OpenTelemetry spans": (
         *("attributes", "traceId", "spanId", "resourceSpans", "context.span_id", "context.trace_id"),
         *("span_kind", "parent_id", "status_code"),

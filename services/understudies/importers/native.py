@@ -17,11 +17,22 @@ from understudies.importers.fields import (
     parse_tags,
     parse_time,
 )
-from understudies.importers.json_parsing import parse_embedded_json
+from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
 from understudies.importers.partial_call import PartialCall
 from understudies.importers.usage import find_usage
 
-_TIMES: Final = ("created", "created_at", "createdAt", "timestamp", "time", "date", "datetime", "ts", "start_time")
+_TIMES: Final = (
+    "created",
+    "created_at",
+    "createdAt",
+    "timestamp",
+    "time",
+    "date",
+    "datetime",
+    "ts",
+    "start_time",
+    "request_start_time",
+)
 _ANSWERS: Final = ("response", "completion", "answer")
 _LESS_CERTAIN_ANSWERS: Final = ("output", "reply", "generation", "result", "prediction", "assistant", "chosen")
 _ANSWERED: Final = frozenset({"assistant", "ai", "model", "gpt", "bot"})
@@ -30,6 +41,9 @@ _LATENCIES: Final = (
     *(("latency", 1000), ("latency_s", 1000), ("duration_s", 1000)),
 )
 """Names of latencies with the milliseconds in their units."""
+_USAGES: Final = ("usage", "usageMetadata", "usage_metadata", "tokens", "token_usage")
+_CACHED: Final = ("cached", "cache_hit", "from_cache")
+"""Names of what says that the answer came from a gateway's cache, and cost nothing."""
 _SESSIONS: Final = ("session_id", "sessionid", "thread_id", "conversation_id")
 
 
@@ -47,6 +61,9 @@ def read_native(record: Mapping[str, Any]) -> PartialCall:
         return draft
     draft.messages = record["messages"]
     draft.answer = _find_answer(record)
+    last = draft.messages[-1] if isinstance(draft.messages, list) and draft.messages else None
+    if isinstance(last, dict) and draft.answer is None and last.get("weight") == 0:
+        raise NotARecordedCall("an answer of weight 0, which is not to be learned")
     draft.tool_calls = record.get("tool_calls")
     draft.answer_in_messages = True
     return draft
@@ -66,7 +83,7 @@ def _find_answer(record: Mapping[str, Any]) -> object:
 
 def read_common_fields(record: Mapping[str, Any]) -> PartialCall:
     """Read all fields of a record under their native names, except the messages."""
-    usage = as_mapping(first_not_none(record.get("usage"), record.get("usageMetadata"), record.get("usage_metadata")))
+    usage = as_mapping(first_not_none(*(record.get(name) for name in _USAGES)))
     metadata = as_mapping(record.get("metadata"))
     tags = parse_tags(first_not_none(record.get("tags"), record.get("metadata")))
     return PartialCall(
@@ -81,6 +98,7 @@ def read_common_fields(record: Mapping[str, Any]) -> PartialCall:
         latency_ms=_find_latency(record),
         evidence=(record, *((reply,) if isinstance(reply := record.get("response"), dict) else ())),
         zero_is_known=True,
+        free=any(as_flag(record[name]) for name in _CACHED if name in record),
         critical=as_flag(record.get("critical")) or as_flag(metadata.get("critical")),
         episode=find_id(("episode",), record, metadata) or find_id(_SESSIONS, record, metadata),
     )

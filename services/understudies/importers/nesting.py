@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from understudies.importers.fields import as_mapping, find_id
+from understudies.importers.fields import as_mapping, find_id, parse_id
+from understudies.importers.json_parsing import parse_embedded_json
 from understudies.importers.partial_call import PartialCall
 
 SpanKey = tuple[str, str]
@@ -24,6 +25,11 @@ class SpanTree:
     _wrappers: list[tuple[int, str]] = field(default_factory=list)
     _traces_with_inner: set[str] = field(default_factory=set)
     _latest: PartialCall | None = None
+
+    @property
+    def calls(self) -> Mapping[SpanKey, list[int]]:
+        """The calls by the ids of their spans."""
+        return self._calls
 
     def add_span(self, trace: str | None, span: str | None, parent: str | None) -> None:
         """Add a span that is not a call itself."""
@@ -66,10 +72,16 @@ def read_link(record: Mapping[str, Any]) -> tuple[str | None, str | None, str | 
     """Return the ids of the trace, the span and its parent of a record that is not a call."""
     about = (record, as_mapping(record.get("context")), as_mapping(record.get("properties")))
     return (
-        find_id(("traceid", "trace_id", "context.trace_id", "$ai_trace_id"), *about),
+        find_id(("traceid", "trace_id", "context.trace_id", "$ai_trace_id", "root_span_id"), *about),
         find_id(("spanid", "span_id", "context.span_id", "$ai_span_id", "id", "run_id"), *reversed(about)),
-        find_id(_PARENTS, *about),
+        find_id(_PARENTS, *about) or first_parent(record),
     )
+
+
+def first_parent(record: Mapping[str, Any]) -> str | None:
+    """Return the id of the first parent where a record lists them, as Braintrust's do."""
+    parents = parse_embedded_json(record.get("span_parents"))
+    return parse_id(parents[0]) if isinstance(parents, list) and parents else None
 
 
 _PARENTS = (

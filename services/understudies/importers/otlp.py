@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from understudies.dialects.json_fields import list_objects
 from understudies.importers.fields import as_mapping, first_not_none
@@ -12,9 +12,9 @@ from understudies.importers.json_parsing import parse_embedded_json
 _SCALARS = ("stringValue", "boolValue", "doubleValue", "string_value", "bool_value", "double_value")
 _INTEGERS = ("intValue", "int_value")
 _HEX_LENGTHS = (16, 32)
-_CHAT = {"gen_ai.operation.name": "chat"}
-_PARTS_OF_CALLS = (".message", ".choice")
-"""How the names of events end that tell one message of a call."""
+_LOG_TIMES = ("timeUnixNano", "time_unix_nano", "observedTimeUnixNano", "observed_time_unix_nano")
+LOG_RECORD: Final = "logRecord"
+"""Marks what was a log record among spans."""
 
 
 def iter_otlp_spans(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -29,30 +29,18 @@ def iter_otlp_spans(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def iter_otlp_logs(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the events of calls in exported logs, as spans: instrumentations may tell the content there alone.
+    """Yield exported log records as spans that are marked as such: instrumentations may tell the content there alone.
 
-    An event may tell a whole call, or one of its messages: those of one span are a call together.
+    A record may tell a whole call, or one of its messages; whoever reads them joins them by their span.
     """
-    told: dict[tuple[object, object], dict[str, Any]] = {}
     for log in _iter_log_records(document):
         body = _read_value(log.get("body"))
         attributes = read_attributes(log.get("attributes"))
         about = {**attributes, **(body if isinstance(body, dict) else {})}
-        time = first_not_none(log.get("timeUnixNano"), log.get("observedTimeUnixNano"))
+        time = first_not_none(*(log.get(name) for name in _LOG_TIMES))
+        flat = flatten_span({**log, "attributes": about, "startTimeUnixNano": time})
         name = first_not_none(log.get("eventName"), log.get("event_name"), attributes.get("event.name"))
-        if not isinstance(name, str) or not name.startswith("gen_ai.") or not name.endswith(_PARTS_OF_CALLS):
-            yield flatten_span({**log, "attributes": about, "startTimeUnixNano": time})
-            continue
-        place = (
-            first_not_none(log.get("traceId"), log.get("trace_id")),
-            first_not_none(log.get("spanId"), log.get("span_id")),
-        )
-        span = told.setdefault(
-            place, {**log, "attributes": {**_CHAT, **attributes}, "startTimeUnixNano": time, "events": []}
-        )
-        span["events"].append({"name": name, "attributes": about})
-        span["endTimeUnixNano"] = time
-    yield from (flatten_span(span) for span in told.values())
+        yield {**flat, "name": name, LOG_RECORD: True}
 
 
 def _iter_log_records(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Build a recorded call from the parts that each format holds under other names."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +17,7 @@ from understudies.dialects.openai_responses.response import count_web_searches
 from understudies.economics.prices import call_cost
 from understudies.events import Request, Response, Usage, UsageDetails, fingerprint, request_of
 from understudies.importers.answer_rule import check_kind, check_outcome, check_request, check_response
-from understudies.importers.fields import as_number
+from understudies.importers.fields import as_mapping, as_number, first_not_none
 from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
 from understudies.importers.messages import (
     are_plain,
@@ -57,6 +58,8 @@ _OTHER_API: Final = frozenset(
 """Fields with which a request may be of another API than chats, or of an older form."""
 _ABSENT: Final = (None, "", "Infinity", "-Infinity", "NaN", "null", "None")
 """Values of parameters that were not set, as tools write them."""
+_PER_PROMPT: Final = re.compile(r"gemini-[12]\b")
+"""Matches models whose grounding is billed by prompt."""
 _UNNAMED: Final = "unnamed"
 """The model's name if the record gives none."""
 
@@ -164,14 +167,34 @@ def _add_reply_facts(partial: PartialCall, answer: object) -> None:
 
 
 def _add_searches(partial: PartialCall, answer: object) -> None:
-    """Add the searches of the web among the items of an answer of OpenAI's Responses, each of which has a price."""
-    items = answer.get("output") if isinstance(answer, dict) else answer
-    if not isinstance(items, list) or not (searches := count_web_searches(list_objects(items))):
+    """Add the searches of the web that an answer of OpenAI's Responses or of Gemini tells, which have a price."""
+    if isinstance(answer, dict) and isinstance(candidates := answer.get("candidates"), list):
+        searches = _count_grounding(candidates, partial.model)
+    else:
+        items = answer.get("output") if isinstance(answer, dict) else answer
+        searches = count_web_searches(list_objects(items)) if isinstance(items, list) else 0
+    if not searches:
         return
     details = partial.usage.details or UsageDetails()
     if not details.web_searches:
         counted = details.model_copy(update={"web_searches": searches})
         partial.usage = partial.usage.model_copy(update={"details": counted})
+
+
+def _count_grounding(candidates: list[Any], model: str) -> int:
+    """Count the searches that Gemini bills: each query, and before Gemini 3 each grounded prompt.
+
+    See https://ai.google.dev/gemini-api/docs/google-search#pricing.
+    """
+    queries: set[str] = set()
+    for candidate in list_objects(candidates):
+        told = first_not_none(candidate.get("groundingMetadata"), candidate.get("grounding_metadata"))
+        found = as_mapping(told)
+        asked = first_not_none(found.get("webSearchQueries"), found.get("web_search_queries"))
+        queries.update(
+            query for query in (asked if isinstance(asked, list) else ()) if isinstance(query, str) and query
+        )
+    return min(len(queries), 1) if _PER_PROMPT.search(model) else len(queries)
 
 
 def _decode(partial: PartialCall, answer: object) -> tuple[Request, Response]:

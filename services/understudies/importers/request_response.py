@@ -11,6 +11,7 @@ from understudies.importers.fields import (
     find_id,
     find_task,
     first_not_none,
+    parse_cost,
     parse_time,
 )
 from understudies.importers.native import read_common_fields
@@ -56,6 +57,8 @@ def read_request_response(record: Mapping[str, Any]) -> PartialCall:
     call.at = call.at or parse_time(first_not_none(*(record.get(name) for name in _TIMES)))
     call.task = call.task or exchange.task or find_task(as_mapping(asked.get("labels")))
     call.cost = call.cost if call.cost is not None else find_cost(as_mapping(as_mapping(reply).get("usage")))
+    if call.cost is None and "request_start_time" in record:  # as PromptLayer has it
+        call.cost = parse_cost(record.get("price"))
     call.episode = call.episode or find_id(
         ("session_id", "conversation_id", "thread_id"), as_mapping(asked.get("metadata"))
     )

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from understudies.dialects import detection
 from understudies.dialects.anthropic_messages.response import FINISH_REASONS
-from understudies.dialects.json_fields import encode_json_text, text_or_empty
+from understudies.dialects.json_fields import encode_json_text, list_objects, text_or_empty
 from understudies.events import Response
 from understudies.importers.answer_rule import check_body, check_outcome, is_error_body
 from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
@@ -34,6 +34,10 @@ _FINISH_REASONS: Final = {
     **FINISH_REASONS,
     **{"content_filtered": "content_filter", "COMPLETE": "stop", "FINISH": "stop", "FINISHED": "stop"},
     **{"MAX_TOKENS": "length", "LENGTH": "length", "TOOL_CALL": "tool_calls", "tool_call": "tool_calls"},
+}
+_GEMINI_REASONS: Final = {
+    **{"STOP": "stop", "1": "stop", "MAX_TOKENS": "length", "2": "length"},
+    **dict.fromkeys(("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"), "content_filter"),
 }
 _USUAL_REASONS: Final = (None, "stop", "length", "tool_calls")
 _OTHER_THAN_MESSAGES: Final = frozenset({"choices", "output", "completion", "candidates", "generations", "type"})
@@ -233,6 +237,8 @@ def _decode_last(objects: list[dict[str, Any]]) -> Response:
 
 def _decode_choice(choices: list[Any]) -> Response | None:
     first: Mapping[str, Any] = choices[0] if choices and isinstance(choices[0], dict) else {}
+    if len(choices) > 1:  # in any order: the first is the one that its index names
+        first = next((choice for choice in list_objects(choices) if choice.get("index") == 0), first)
     if "error" in first:
         check_outcome({"error": first["error"]})
     message = first.get("message")
@@ -291,8 +297,7 @@ def _finish_fields(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _gemini_finish(reason: object) -> str | None:
-    names = {"STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "content_filter", "1": "stop", "2": "length"}
-    return names.get(reason, reason.lower()) if isinstance(reason, str) else None
+    return _GEMINI_REASONS.get(reason, reason.lower()) if isinstance(reason, str) else None
 
 
 def _is_text_block(item: Mapping[str, Any]) -> bool:

@@ -22,7 +22,7 @@ from understudies.importers.fields import (
     parse_tags,
     parse_time,
 )
-from understudies.importers.json_parsing import NotARecordedCall, OtherKind
+from understudies.importers.json_parsing import OtherKind, WithoutContent
 from understudies.importers.otlp import read_attributes
 from understudies.importers.partial_call import PartialCall
 from understudies.importers.span_attributes import NestedAttributes, as_items, find, first_found, nest_attributes
@@ -152,7 +152,7 @@ def read_span(record: Mapping[str, Any]) -> PartialCall:
     check_outcome(_read_failure(record, nested))
     said = read_said(nested, events)
     if not said.messages:
-        raise NotARecordedCall(
+        raise WithoutContent(
             "a span without its messages: let the instrumentation capture the content"
             " (OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true)"
         )

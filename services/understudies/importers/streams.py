@@ -1,5 +1,6 @@
 """Assemble answers that a log kept as the events of a stream."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -17,6 +18,9 @@ _TEXTS: Final = ("generation", "outputText", "completion", "response")
 """Names under which the events of plain text models hold their piece."""
 _ENDS: Final = ("stop_reason", "completionReason", "finish_reason", "done_reason")
 _EVENT_FIELDS: Final = frozenset({"candidates", "usageMetadata", "chunk", "choices", "done", "outputs", *_TEXTS})
+_BEGINNINGS: Final = ("data:", "event:", "id:", "retry:", ":")
+"""With what the text of a stream of events begins; a colon begins a comment."""
+_LINE_ENDS: Final = re.compile(r"\r\n|\n|\r")
 _DONE: Final = "[DONE]"
 _CONVERSE_EVENTS: Final = frozenset(
     {"messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata"}
@@ -31,17 +35,31 @@ def assemble_stream(value: object) -> object:
     Raises NotARecordedCall for a stream that failed, has no end or is of no known form.
     """
     if isinstance(value, str):
-        if not value.startswith(("data:", "event:")):
-            return value
+        if not value.startswith(_BEGINNINGS):
+            return _assemble_lines(value)
         events, is_done = _parse_events(value)
         if not events and not is_done:
             return value
         if (assembled := _assemble([*list_objects(events)], is_done=is_done)) is None:
             raise NotARecordedCall("no teacher answer: a stream of no known form")
         return assembled
+    if isinstance(value, list) and value and isinstance(value[0], str) and value[0].startswith("data:"):
+        return assemble_stream("\n".join(piece for piece in value if isinstance(piece, str)))
     if isinstance(value, list) and value and isinstance(value[0], dict) and _may_be_event(value[0]):
         return _assemble([*list_objects(value)]) or value
     return value  # as most lists are
+
+
+def _assemble_lines(text: str) -> object:
+    """Return the whole reply of a stream of JSON lines, as Ollama has it; any other text is returned unchanged."""
+    if not text.startswith('{"model"') or "\n" not in text:
+        return text
+    try:
+        events = [orjson.loads(line) for line in text.splitlines() if line]
+    except orjson.JSONDecodeError:
+        return text
+    is_stream = len(events) > 1 and all(isinstance(event, dict) and "done" in event for event in events)
+    return _assemble(events) or text if is_stream else text
 
 
 def _assemble(events: list[dict[str, Any]], *, is_done: bool = False) -> dict[str, Any] | None:
@@ -131,7 +149,7 @@ def _parse_events(text: str) -> tuple[list[Any], bool]:
     """Return the data of the events, none if one is not JSON, and whether a mark of the end is among them."""
     events: list[Any] = []
     is_done = False
-    for line in text.splitlines():
+    for line in _LINE_ENDS.split(text):  # not at the other ends of lines that texts have
         data = line.removeprefix("data:").strip()
         if not line.startswith("data:") or not data:
             continue
@@ -201,15 +219,19 @@ def _assemble_gemini(chunks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     reply: dict[str, Any] = {}
     parts: list[Any] = []
     finish: object = None
+    grounding: list[Any] = []
     for chunk in chunks:
         reply |= {name: value for name, value in chunk.items() if name != "candidates"}
         for candidate in [*list_objects(chunk.get("candidates"))][:1]:
             content = candidate.get("content")
             parts += list_objects(content.get("parts")) if isinstance(content, dict) else ()
-            finish = candidate.get("finishReason", finish)
+            finish = candidate.get("finishReason") or candidate.get("finish_reason") or finish
+            grounding.append(candidate.get("groundingMetadata") or candidate.get("grounding_metadata"))
     if parts and not finish:
         raise _cut_short()
     texts = "".join(part["text"] for part in parts if isinstance(part.get("text"), str) and not part.get("thought"))
     others = [part for part in parts if "text" not in part]
     content = {"role": "model", "parts": [*([{"text": texts}] if texts else []), *others]}
-    return {**reply, "candidates": [{"content": content, "finishReason": finish}]}
+    told = next((one for one in reversed(grounding) if one), None)
+    about = {"groundingMetadata": told} if told else {}
+    return {**reply, "candidates": [{"content": content, "finishReason": finish, **about}]}

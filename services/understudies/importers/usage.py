@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from understudies.dialects.json_fields import list_objects
 from understudies.dialects.usage import read_details
 from understudies.events import Usage, UsageDetails
 from understudies.events.request import MAX_TOKENS
-from understudies.importers.fields import as_mapping, as_number
+from understudies.importers.fields import as_mapping, as_number, first_not_none
 
 _PROMPT: Final = (
     *("prompt_tokens", "promptTokens", "input", "prompt"),
@@ -47,6 +48,10 @@ _REASONING: Final = (
     *("reasoning_tokens", "reasoningTokens", "output_reasoning_tokens", "output_reasoning", "reasoning"),
     *("thoughtsTokenCount", "thoughts_token_count", "reasoning_output_tokens"),
 )
+_AUDIO_IN: Final = ("input_audio_tokens", "input_audio", "prompt_audio_tokens", "inputAudioTokens")
+_AUDIO_OUT: Final = ("output_audio_tokens", "output_audio", "completion_audio_tokens", "outputAudioTokens")
+_AUDIO: Final = ("audio_tokens", "audioTokens", "audio")
+"""Names of audio tokens, the last ones among the details of a side."""
 _TOTAL: Final = ("total_tokens", "totalTokens", "total", "totalTokenCount", "total_token_count")
 _TOOL_PROMPT: Final = ("toolUsePromptTokenCount", "tool_use_prompt_token_count")
 _PROMPT_DETAILS: Final = frozenset(
@@ -56,6 +61,7 @@ _PROMPT_DETAILS: Final = frozenset(
 _COMPLETION_DETAILS: Final = frozenset(
     {"completion_tokens_details", "output_tokens_details", "output_token_details", "outputTokenDetails"}
     | {"completion_details", "completionTokensDetails", "outputTokensDetails"}
+    | {"candidatesTokensDetails", "candidates_tokens_details"}
 )
 _COUNTED_APART: Final = frozenset(
     {"cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount", "cache_creation_input_tokens"}
@@ -122,7 +128,7 @@ def parse_usage(source: Mapping[str, Any], *, buckets: bool = False) -> Usage | 
             "prompt_tokens": prompt,
             "completion_tokens": completion,
             "cached_tokens": min(read, prompt),
-            "details": _read_details(source, counts) if fields.is_priced or (counts and counts.write) else None,
+            "details": _read_details(source, found, counts) if fields.is_priced or counts else None,
         }
     )
     return usage
@@ -156,14 +162,19 @@ def _add_up(counts: _Counts, is_apart: bool, is_reasoning_apart: bool) -> tuple[
     return next(sums, (prompt, completion))
 
 
-def _read_details(source: Mapping[str, Any], counts: _Counts | None = None) -> UsageDetails | None:
+def _read_details(
+    source: Mapping[str, Any], found: Mapping[str, int], counts: _Counts | None = None
+) -> UsageDetails | None:
     """Read what else has a price. A cost beside the counts is in a unit that only the reader of the format knows."""
     priced = {**source, "cost": None} if "cost" in source else source
     details = None if priced.keys().isdisjoint(_PRICED) else read_details(priced)
-    if counts is None or not counts.write:
-        return details
-    written = {"cache_write_tokens": counts.write, "cache_write_1h_tokens": min(counts.write_1h, counts.write)}
-    return (details or UsageDetails()).model_copy(update=written)
+    written: dict[str, int] = {}
+    if counts is not None and counts.write:
+        written = {"cache_write_tokens": counts.write, "cache_write_1h_tokens": min(counts.write_1h, counts.write)}
+    for name, kind in (("audio_prompt_tokens", "audio_in"), ("audio_completion_tokens", "audio_out")):
+        if found.get(kind):
+            written[name] = found[kind]
+    return (details or UsageDetails()).model_copy(update=written) if written else details
 
 
 def _find_counts(source: Mapping[str, Any], fields: "_Fields") -> dict[str, int]:
@@ -173,9 +184,9 @@ def _find_counts(source: Mapping[str, Any], fields: "_Fields") -> dict[str, int]
         if (value := source[name]) and kind not in found and (count := _read_count(value)):
             found[kind] = count
     for name in fields.prompt_details:
-        _add_counts(found, as_mapping(source[name]), _INPUT_KINDS)
+        _add_counts(found, _by_kind(source[name]), _PROMPT_DETAIL_KINDS)
     for name in fields.completion_details:
-        _add_counts(found, as_mapping(source[name]), _OUTPUT_KINDS)
+        _add_counts(found, _by_kind(source[name]), _COMPLETION_DETAIL_KINDS)
     if fields.has_cache_creation and (written := as_mapping(source["cache_creation"])):
         _add_counts(found, written, _INPUT_KINDS)
         if write := max(found.get("write", 0), sum(_read_count(count) for count in written.values())):
@@ -208,6 +219,17 @@ def _add_counts(found: dict[str, int], source: Mapping[str, Any], kinds: Mapping
             found[kind] = count
 
 
+def _by_kind(details: object) -> Mapping[str, Any]:
+    """Return the counts of a side by their kinds, which Gemini lists by modality."""
+    if isinstance(details, list):
+        return {
+            str(item["modality"]).lower(): first_not_none(item.get("tokenCount"), item.get("token_count"))
+            for item in list_objects(details)
+            if "modality" in item
+        }
+    return as_mapping(details)
+
+
 def _read_count(value: object) -> int:
     if type(value) is int:
         return min(value, MAX_TOKENS + 1) if value > 0 else 0
@@ -238,8 +260,11 @@ _INPUT_KINDS: Final = {
     **dict.fromkeys(_CACHE_WRITE, "write"),
     **dict.fromkeys(_CACHE_WRITE_5M, "write_5m"),
     **dict.fromkeys(_CACHE_WRITE_1H, "write_1h"),
+    **dict.fromkeys(_AUDIO_IN, "audio_in"),
 }
-_OUTPUT_KINDS: Final = dict.fromkeys(_REASONING, "reasoning")
+_OUTPUT_KINDS: Final = {**dict.fromkeys(_REASONING, "reasoning"), **dict.fromkeys(_AUDIO_OUT, "audio_out")}
+_PROMPT_DETAIL_KINDS: Final = {**_INPUT_KINDS, **dict.fromkeys(_AUDIO, "audio_in")}
+_COMPLETION_DETAIL_KINDS: Final = {**_OUTPUT_KINDS, **dict.fromkeys(_AUDIO, "audio_out")}
 _KINDS: Final = {
     **dict.fromkeys((*_PROMPT, *_PROMPT_MAYBE_UNCACHED), "prompt"),
     **dict.fromkeys(_COMPLETION, "completion"),

@@ -1,4 +1,7 @@
-"""Receive spans at `POST /v1/traces`, and publish the calls among them before they are acknowledged."""
+"""Receive spans at `POST /v1/traces`, and publish the calls among them before they are acknowledged.
+
+Logs are taken at `POST /v1/logs`, as exporters send them beside spans; the calls that they tell are counted, not read.
+"""
 
 import asyncio
 import logging
@@ -9,7 +12,15 @@ from typing import Final, Protocol
 from starlette.types import Receive, Scope, Send
 
 from understudies.events import Event, Invocation
-from understudies.otlp.protocol import check_content_type, decode_spans, encode_error, encode_success, read_content_type
+from understudies.importers.span_logs import is_event_of_call
+from understudies.otlp.protocol import (
+    check_content_type,
+    decode_logs,
+    decode_spans,
+    encode_error,
+    encode_success,
+    read_content_type,
+)
 from understudies.otlp.routed_calls import RoutedCalls
 from understudies.otlp.senders import Sender, Senders
 from understudies.otlp.span_reader import ReadSpans, SpanReader
@@ -29,14 +40,20 @@ from understudies.runtime.throttle import Throttle
 _log = logging.getLogger(__name__)
 
 PATH: Final = "/v1/traces"
-PATHS: Final = (PATH, "/v1/logs", "/v1/metrics")
-"""The paths of OTLP/HTTP: logs and metrics are refused here, for nothing else may get what they hold."""
+LOGS_PATH: Final = "/v1/logs"
+PATHS: Final = (PATH, LOGS_PATH, "/v1/metrics")
+"""The paths of OTLP/HTTP: metrics are refused here, for nothing else may get what they hold."""
 _BODY_TIMEOUT_S: Final = 30.0
 _MAX_KNOWN: Final = 100_000
 """Calls to remember as published, so that they are not published again."""
 _MAX_REASONS: Final = 5
 _RETRY_AFTER_S: Final = "5"
 _SERVER_ERROR: Final = 500
+_NOT_JOINED: Final = (
+    "events of calls are not joined with their spans here: let the instrumentation keep the content on the spans"
+    " (OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental,"
+    " OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY), or import the logs and spans from files"
+)
 
 
 class EventPublisher(Protocol):
@@ -46,7 +63,7 @@ class EventPublisher(Protocol):
 
 
 class TraceEndpoint:
-    """An ASGI application that takes spans by OTLP/HTTP.
+    """An ASGI application that takes spans, and logs beside them, by OTLP/HTTP.
 
     A request is acknowledged once the bus has its calls; while it has not, the sender is asked to send them again. A
     call's id follows from its span, so what arrives again is the same event.
@@ -77,7 +94,8 @@ class TraceEndpoint:
             return
         kind = read_content_type(scope)
         try:
-            body = encode_success(kind, *await self._take(kind, scope, receive))
+            told = await self._take(kind, scope, receive)
+            body = encode_success(kind, *told, are_logs=scope["path"] == LOGS_PATH)
         except ClientDisconnected:
             return
         except Exception as error:  # noqa: BLE001 - the sender gets a response to any error
@@ -88,18 +106,19 @@ class TraceEndpoint:
             await send_response(send, 200, {"content-type": kind}, body)
 
     async def _take(self, kind: str, scope: Scope, receive: Receive) -> tuple[int, str]:
-        """Publish the calls of a request; returns the number of spans that were not recorded, and the reasons."""
-        if scope["path"] != PATH:
-            raise HttpError(404, f"nothing is taken at {scope['path']!r}; spans are taken at {PATH}")
+        """Publish the calls of a request; returns the number of records that were not recorded, and the reasons."""
+        path = scope["path"]
+        if path not in (PATH, LOGS_PATH):
+            raise HttpError(404, f"nothing is taken at {path!r}; spans are taken at {PATH}")
         if scope["method"] != "POST":
-            message = f"method {scope['method']} is not allowed at {PATH!r}; use POST"
+            message = f"method {scope['method']} is not allowed at {path!r}; use POST"
             raise HttpError(405, message, headers={"allow": "POST"})
         sender = self._senders.admit(scope)
         check_content_type(kind)
         raw = await _read_body(sender, receive)
         # In a thread, for one request at a time: calls of agents that the router of this process serves do not wait.
         async with self._reading:
-            found = await asyncio.to_thread(self._read, raw, kind, sender)
+            found = await asyncio.to_thread(_count_logs if path == LOGS_PATH else self._read, raw, kind, sender)
         new = [invocation for invocation in found.invocations if invocation.id not in self._published]
         await self._publish(new, found)
         return found.rejected.total(), self._describe_rejected(found)
@@ -142,8 +161,17 @@ class TraceEndpoint:
             return ""
         reasons = "; ".join(f"{reason} ({count})" for reason, count in found.rejected.most_common(_MAX_REASONS))
         if self._log_throttle():
-            _log.warning("%d spans of calls were not recorded: %s", found.rejected.total(), reasons)
+            _log.warning("%d spans or events of calls were not recorded: %s", found.rejected.total(), reasons)
         return f"not recorded: {reasons}"
+
+
+def _count_logs(raw: bytes, kind: str, sender: Sender) -> ReadSpans:
+    """Count the log records that tell a call or one of its messages, which are not read; others are passed over."""
+    records = decode_logs(decompress_body(raw, sender.content_encoding, sender.max_body_bytes), kind)
+    found = ReadSpans()
+    if count := sum(is_event_of_call(record) for record in records):
+        found.rejected[_NOT_JOINED] = count
+    return found
 
 
 def _build_redactor(rules: Rules) -> Redactor | None:

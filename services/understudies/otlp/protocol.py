@@ -1,15 +1,20 @@
-"""Decode OTLP/HTTP's requests to export spans, and encode the answers, in JSON and protobuf.
+"""Decode OTLP/HTTP's requests to export spans and logs, and encode the answers, in JSON and protobuf.
 
 See https://opentelemetry.io/docs/specs/otlp/#otlphttp.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import orjson
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsPartialSuccess,
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTracePartialSuccess,
     ExportTraceServiceRequest,
@@ -18,7 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from starlette.types import Scope
 
 from understudies.importers.json_parsing import NotARecordedCall, parse_json
-from understudies.importers.otlp import iter_otlp_spans
+from understudies.importers.otlp import iter_otlp_logs, iter_otlp_spans
 from understudies.router.endpoints.errors import BadRequest, HttpError
 from understudies.router.endpoints.request_body import BYTE_ORDER_MARK, exceeds_depth
 
@@ -44,19 +49,32 @@ def check_content_type(content_type: str) -> None:
 
 def decode_spans(raw: bytes, content_type: str) -> list[dict[str, Any]]:
     """Return the spans of a request, with plain attributes; raises BadRequest for anything else."""
-    document = _decode_protobuf(raw) if content_type == PROTOBUF else _decode_json(raw)
+    return _decode(raw, content_type, ExportTraceServiceRequest, iter_otlp_spans)
+
+
+def decode_logs(raw: bytes, content_type: str) -> list[dict[str, Any]]:
+    """Return the log records of a request, in the form of spans; raises BadRequest for anything else."""
+    return _decode(raw, content_type, ExportLogsServiceRequest, iter_otlp_logs)
+
+
+def _decode(
+    raw: bytes,
+    content_type: str,
+    form: type[ExportTraceServiceRequest] | type[ExportLogsServiceRequest],
+    flatten: Callable[[Mapping[str, Any]], Iterable[dict[str, Any]]],
+) -> list[dict[str, Any]]:
+    document = _decode_protobuf(raw, form()) if content_type == PROTOBUF else _decode_json(raw)
     try:
-        return list(iter_otlp_spans(document))
+        return list(flatten(document))
     except RecursionError:
-        raise BadRequest("the spans are nested too deeply") from None
+        raise BadRequest("what was sent is nested too deeply") from None
 
 
-def _decode_protobuf(raw: bytes) -> dict[str, Any]:
-    request = ExportTraceServiceRequest()
+def _decode_protobuf(raw: bytes, request: ExportTraceServiceRequest | ExportLogsServiceRequest) -> dict[str, Any]:
     try:
         request.ParseFromString(raw)
     except DecodeError:
-        raise BadRequest("the body is no ExportTraceServiceRequest in protobuf") from None
+        raise BadRequest(f"the body is no {type(request).__name__} in protobuf") from None
     document: dict[str, Any] = MessageToDict(request)
     return document
 
@@ -73,15 +91,20 @@ def _decode_json(raw: bytes) -> dict[str, Any]:
     return document
 
 
-def encode_success(content_type: str, rejected: int, message: str) -> bytes:
-    """Encode the answer to a request that was taken, of which `rejected` spans were not; then `message` says why."""
+def encode_success(content_type: str, rejected: int, message: str, *, are_logs: bool = False) -> bytes:
+    """Encode the answer to a request that was taken.
+
+    Of its spans, or log records, `rejected` were not recorded; then `message` says why.
+    """
     if content_type == JSON:
-        partial = {"rejectedSpans": str(rejected), "errorMessage": message}
+        name = "rejectedLogRecords" if are_logs else "rejectedSpans"
+        partial = {name: str(rejected), "errorMessage": message}
         return orjson.dumps({"partialSuccess": partial} if rejected else {})
-    response = ExportTraceServiceResponse()
-    if rejected:
-        response.partial_success.CopyFrom(ExportTracePartialSuccess(rejected_spans=rejected, error_message=message))
-    return bytes(response.SerializeToString())
+    if are_logs:
+        logged = ExportLogsPartialSuccess(rejected_log_records=rejected, error_message=message)
+        return bytes(ExportLogsServiceResponse(partial_success=logged if rejected else None).SerializeToString())
+    traced = ExportTracePartialSuccess(rejected_spans=rejected, error_message=message)
+    return bytes(ExportTraceServiceResponse(partial_success=traced if rejected else None).SerializeToString())
 
 
 def encode_error(content_type: str, error: HttpError) -> tuple[bytes, Mapping[str, str]]:

@@ -71,7 +71,8 @@ def spoken(*said: str) -> dict[str, Any]:
         ),
         ("messages", message(text("ye"), stop_reason="max_tokens"), "ye", "length"),
         ("messages", message(text("ye"), stop_reason="stop_sequence"), "ye", "stop"),
-        ("messages", message(stop_reason="refusal"), "", "content_filter"),
+        ("messages", message(stop_reason="refusal"), None, "content_filter"),
+        ("messages", message(text(""), stop_reason="refusal"), None, "content_filter"),
         ("messages", message(stop_reason="pause_turn"), "", "pause_turn"),
     ],
 )

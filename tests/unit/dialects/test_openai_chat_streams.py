@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.support.dialects import accumulate_stream, encode_sse, split_bytes
 from tests.support.provider_events import FILTER_CHUNK, HEAD, TOOL_CALL_CHUNKS, USAGE, USAGE_CHUNK, make_chunk
 
+from understudies.dialects.openai_chat.stream import ChatAccumulator
 from understudies.dialects.registry import dialect_of
 from understudies.events import Usage
 
@@ -169,3 +170,17 @@ def test_an_event_too_long_to_be_the_usage_goes_on() -> None:
     assembler = dialect_of("chat").stream_accumulator(include_usage=False)
     assert assembler.feed(b"data: " + b"x" * 16_000) == b""
     assert len(assembler.feed(b"x" * 1000)) == 17_006
+
+
+def test_the_usage_that_groq_tells_apart_is_counted() -> None:
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    groq = {"id": "req", "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}}
+    accumulator = ChatAccumulator()
+    accumulator.add_chunk(
+        {"model": "m", "choices": [{"index": 0, "delta": {"content": "yes"}}], "x_groq": {"id": "req"}}
+    )
+    accumulator.add_chunk({**last, "x_groq": groq})
+    decoded = accumulator.answer()
+    assert (decoded.usage.prompt_tokens, decoded.usage.completion_tokens) == (10, 5)
+    accumulator.add_chunk({"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 6}})
+    assert accumulator.answer().usage.prompt_tokens == 11

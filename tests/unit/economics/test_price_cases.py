@@ -231,3 +231,12 @@ def test_counts_that_contradict_each_other_are_priced_within_the_prompt() -> Non
 def test_a_tier_that_is_no_name_is_none(tier: object) -> None:
     for usage in ({"prompt_tokens": 10}, {"prompt_tokens": 10, "service_tier": tier}):
         assert read_details(usage, tier) is None
+
+
+def test_a_model_of_audio_without_a_price_for_it_is_not_priced_as_text() -> None:
+    usage = Usage(prompt_tokens=1000, completion_tokens=100, details=UsageDetails(audio_completion_tokens=90))
+    for model in ("gpt-4o-audio-preview", "gpt-4o-mini-audio-preview-2024-12-17", "openai/gpt-4o-audio-preview"):
+        assert call_cost(model, usage, at=AT) is None
+        assert call_cost(model, Usage(prompt_tokens=1000, completion_tokens=100), at=AT) is None
+    for model in ("gpt-audio", "openai/gpt-audio"):
+        assert call_cost(model, usage, at=AT) == usd("0.00836")  # 1000 at $2.5, 10 at $10 and 90 at $64 a million

@@ -253,3 +253,20 @@ def test_the_inner_call_counts_and_not_those_around_it(tmp_path: Path) -> None:
     parsed = read(tmp_path, run("outer", None), run("step", "outer", "chain"), run("inner", "step"), run("other", None))
     assert [call.response.message.content for call in parsed.calls] == ["inner", "other"]
     assert parsed.skipped[0].reason == "a call around other calls of the log, which count in its place"
+
+
+@pytest.mark.parametrize("text", ["<think>Is it free?", "<think>It is.</think>", "<think></think>\n\n", "\u200b\ufeff"])
+def test_an_answer_of_reasoning_or_of_nothing_visible_is_none(tmp_path: Path, text: str) -> None:
+    asked = {"model": "m", "messages": [{"role": "user", "content": "Is room 12 free?"}]}
+
+    def reply(content: str) -> dict[str, Any]:
+        return {"choices": [{"message": {"role": "assistant", "content": content}, "finish_reason": "stop"}]}
+
+    path = tmp_path / "log.jsonl"
+    whole = "<think>It is.</think>\n\nyes"
+    path.write_bytes(
+        b"\n".join(orjson.dumps({"request": asked, "response": reply(content)}) for content in (text, whole))
+    )
+    parsed = read_calls(path)
+    assert [call.response.message.content for call in parsed.calls] == [whole]
+    assert parsed.skipped[0].reason.startswith("no teacher answer: it ")

@@ -156,6 +156,17 @@ def test_repeated_ids_are_separate_calls(tmp_path: Path) -> None:
     assert len(written(tmp_path, line + b"\n" + line).calls) == 2
 
 
+def test_a_record_that_is_there_twice_counts_once_unless_something_differs(tmp_path: Path) -> None:
+    line = GOOD[:-1] + b',"id":"same","created":1780300800,"usage":{"prompt_tokens":3,"completion_tokens":1}}'
+    later, other = line.replace(b"1780300800", b"1780300801"), line.replace(b"hello", b"hullo")
+    nameless = line.replace(b'"id":"same",', b"")
+    parsed = written(tmp_path, b"\n".join([line, later, line, other, nameless, nameless]))
+    assert [call.line for call in parsed.calls] == [1, 2, 4, 5, 6]
+    assert [(one.line, one.reason) for one in parsed.skipped] == [
+        (3, "the same call again: its record is in the log twice")
+    ]
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -154,6 +154,14 @@ EXPECTED = {
     ),
     "vertex_batch.jsonl": Expected((1,), ("the call failed: Bad Request", "no teacher answer"), has_tools=True),
     "request_response.jsonl": Expected((1, 4), ("the call failed: quota", "the call failed: the reply is an error")),
+    "braintrust.jsonl": Expected(
+        (1,),
+        ("a span of type 'task', not of a model",),
+        task="notes",
+        episode="c1",
+        latency_ms=1000.0,
+        usage=(1000, 100, 500),
+    ),
     "posthog.jsonl": Expected(
         (1,),
         ("the call failed: 429", "an event '$ai_embedding'"),

@@ -498,3 +498,69 @@ def test_times_are_read_as_mongodb_exports_them(tmp_path: Path) -> None:
     at = only(read(tmp_path, record)).at
     assert at is not None
     assert at.isoformat() == "2026-06-01T08:00:00+00:00"
+
+
+def test_a_chosen_answer_is_read_with_the_messages_before_it_only(tmp_path: Path) -> None:
+    chosen = {"chosen": [*ASKED, ANSWER], "rejected": [*ASKED, {"role": "assistant", "content": "noise"}]}
+    call = only(read(tmp_path, chosen))
+    assert [message.content for message in call.request.messages] == [NOTE]
+    assert call.response.message.content == "cleaning"
+    bare = {"chosen": "cleaning", "rejected": "noise"}
+    parsed = read(tmp_path, bare, {"chosen": [ANSWER], "rejected": [ANSWER]})
+    assert parsed.calls == []
+    assert {skipped.reason for skipped in parsed.skipped} == {
+        "a chosen answer beside a rejected one, without the prompt that they answer"
+    }
+
+
+def test_the_choice_of_several_is_the_first_by_its_index(tmp_path: Path) -> None:
+    choices = [{"index": 1, "message": {**ANSWER, "content": "noise"}}, {"index": 0, "message": ANSWER}]
+    call = only(read(tmp_path, {"request": {"messages": ASKED, "n": 2}, "response": {"choices": choices}}))
+    assert call.response.message.content == "cleaning"
+
+
+def test_what_a_set_of_examples_calls_bad_is_not_learned(tmp_path: Path) -> None:
+    earlier = [*ASKED, {**ANSWER, "content": "noise", "weight": 0}]
+    kept = {"messages": [*earlier, *ASKED, {**ANSWER, "weight": 1}]}
+    liked = {"prompt": NOTE, "completion": "cleaning", "label": True}
+    parsed = read(tmp_path, {"messages": earlier}, kept, {**liked, "completion": "noise", "label": False}, liked)
+    assert [call.response.message.content for call in parsed.calls] == ["cleaning", "cleaning"]
+    assert [skipped.reason for skipped in parsed.skipped] == [
+        "an answer of weight 0, which is not to be learned",
+        "a completion that its label calls undesirable",
+    ]
+
+
+def test_an_answer_from_a_gateways_cache_cost_nothing(tmp_path: Path) -> None:
+    counted = {**COMPLETION, "usage": {"prompt_tokens": 9, "completion_tokens": 1}}
+    logged = {"request": {"messages": ASKED}, "response": counted, "cost": 0}
+    costs = [call.recorded_cost for call in read(tmp_path, {**logged, "cached": True}, logged).calls]
+    assert costs == [0, None]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("2026/06/01 08:00:00", "2026-06-01 10:00:00.000 +0200 CEST", "2026-06-01 01:00:00 -0700 PDT"),
+        {"$date": {"$numberLong": "1780300800000"}},
+    ],
+)
+def test_times_are_read_as_tools_write_them(tmp_path: Path, written: Any) -> None:
+    call = only(read(tmp_path, {"messages": [*ASKED, ANSWER], "created": written}))
+    assert call.at is not None
+    assert call.at.isoformat() == "2026-06-01T08:00:00+00:00"
+
+
+def test_prompt_layer_tells_time_and_price_in_words_of_its_own(tmp_path: Path) -> None:
+    parts = {"type": "chat", "messages": [{"role": "user", "content": [{"type": "text", "text": NOTE}]}]}
+    told = {"type": "chat", "messages": [{"role": "assistant", "content": [{"type": "text", "text": "cleaning"}]}]}
+    row = {
+        "request_start_time": "2026-06-01T08:00:00Z",
+        "model": "gpt-4o",
+        "input": parts,
+        "output": told,
+        "price": 0.1,
+    }
+    call = only(read(tmp_path, {**row, "input_tokens": 10, "output_tokens": 5}))
+    assert call.at is not None
+    assert (str(call.recorded_cost), call.usage.prompt_tokens) == ("0.100000000", 10)

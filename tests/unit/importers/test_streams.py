@@ -115,6 +115,28 @@ def test_a_stream_that_failed_is_no_answer(tmp_path: Path, reply: Any, reason: s
     assert [skipped.reason for skipped in parsed.skipped] == [reason]
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        ": OPENROUTER PROCESSING\n\n" + as_text([chunk("y"), chunk("es", finish_reason="stop")]),
+        "id: 1\nevent: x\n" + as_text([chunk("y"), chunk("es", finish_reason="stop")]),
+        as_text([chunk("y"), chunk("es", finish_reason="stop")]).replace("\n", "\r\n"),
+        ["data: " + orjson.dumps(chunk("yes", finish_reason="stop")).decode(), "data: [DONE]"],
+        '{"model":"m","message":{"role":"assistant","content":"y"},"done":false}\n'
+        '{"model":"m","message":{"role":"assistant","content":"es"},"done":true,"done_reason":"stop","eval_count":2}\n',
+    ],
+)
+def test_streams_are_read_as_servers_write_them(tmp_path: Path, written: Any) -> None:
+    parsed = read(tmp_path, written)
+    assert parsed.skipped == []
+    assert [(call.response.message.content, call.response.finish_reason) for call in parsed.calls] == [("yes", "stop")]
+
+
+def test_the_ends_of_lines_within_a_text_of_a_stream_end_no_event(tmp_path: Path) -> None:
+    (call,) = read(tmp_path, as_text([chunk("a\u2028b\x85c", finish_reason="stop")])).calls
+    assert call.response.message.content == "a\u2028b\x85c"
+
+
 def test_an_answer_that_only_begins_as_a_stream_is_kept(tmp_path: Path) -> None:
     (call,) = read(tmp_path, "data: see the table below").calls
     assert call.response.message.content == "data: see the table below"

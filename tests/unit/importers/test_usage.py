@@ -311,3 +311,78 @@ def test_searches_of_responses_are_priced(tmp_path: Path) -> None:
         added = (call_cost("gpt-5", call.usage) or 0) - (call_cost("gpt-5", plain.usage) or 0)
         assert added == Decimal("0.02")
     assert plain.usage.details is None
+
+
+@pytest.mark.parametrize(("model", "searches"), [("gemini-2.5-flash", 1), ("gemini-3.1-pro-preview", 2)])
+def test_grounding_of_gemini_is_priced_by_prompt_or_by_query(tmp_path: Path, model: str, searches: int) -> None:
+    told = {"content": {"role": "model", "parts": [{"text": "yes"}]}, "finishReason": "STOP"}
+    counted = {"promptTokenCount": 1000, "candidatesTokenCount": 100, "totalTokenCount": 1100}
+    plain = {"candidates": [told], "usageMetadata": counted, "modelVersion": model}
+    searched = {**told, "groundingMetadata": {"webSearchQueries": ["a", "b", "a", ""]}}
+    grounded = {**plain, "candidates": [searched]}
+    first = {
+        "candidates": [{"content": {"parts": [{"text": "ye"}]}, "grounding_metadata": {"web_search_queries": ["a"]}}]
+    }
+    last = {**grounded, "candidates": [{**searched, "content": {"parts": [{"text": "s"}]}}]}
+    asked = {"contents": [{"parts": [{"text": "asked"}]}]}
+    unit = Decimal("0.035") if searches == 1 else Decimal("0.014")
+    without = read_one(tmp_path, {"request": asked, "response": plain})
+    assert without.usage.details is None
+    for reply in (grounded, [first, last]):
+        call = read_one(tmp_path, {"request": asked, "response": reply})
+        assert call.response.message.content == "yes"
+        assert call.usage.details == UsageDetails(web_searches=searches)
+        added = (call_cost(model, call.usage) or 0) - (call_cost(model, without.usage) or 0)
+        assert added == unit * searches
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        (
+            {
+                "usageDetails": {
+                    "input": 10,
+                    "input_audio_tokens": 20,
+                    "output": 5,
+                    "output_audio_tokens": 8,
+                    "total": 43,
+                }
+            },
+            (30, 13, 20, 8),
+        ),
+        ({"usageDetails": {"input": 10, "input_audio": 20, "output": 5, "output_audio": 8}}, (30, 13, 20, 8)),
+        ({"usage": {"prompt_tokens": 30, "prompt_tokens_details": {"audio_tokens": 20}}}, (30, 0, 20, 0)),
+        (
+            {"usage": {"input_tokens": 30, "output_tokens": 13, "input_token_details": {"audio": 20}}},
+            (30, 13, 20, 0),
+        ),
+        (
+            {
+                "usage": {
+                    "promptTokenCount": 30,
+                    "candidatesTokenCount": 13,
+                    "promptTokensDetails": [
+                        {"modality": "TEXT", "tokenCount": 10},
+                        {"modality": "AUDIO", "tokenCount": 20},
+                    ],
+                    "candidates_tokens_details": [{"modality": "AUDIO", "token_count": 8}],
+                }
+            },
+            (30, 13, 20, 8),
+        ),
+    ],
+)
+def test_audio_is_told_apart(tmp_path: Path, usage: dict[str, Any], counts: tuple[int, int, int, int]) -> None:
+    observation = {"type": "GENERATION", "input": ASKED, "output": "yes", "model": "gpt-audio", **usage}
+    found = read_one(tmp_path, observation).usage
+    details = found.details
+    assert details is not None
+    told = (details.audio_prompt_tokens, details.audio_completion_tokens)
+    assert (found.prompt_tokens, found.completion_tokens, *told) == counts
+
+
+def test_searches_that_litellm_counts_among_the_details_are_priced(tmp_path: Path) -> None:
+    usage = {"prompt_tokens": 300, "completion_tokens": 5, "prompt_tokens_details": {"web_search_requests": 2}}
+    call = read_one(tmp_path, {"messages": ASKED, "response": {**COMPLETION, "usage": usage}})
+    assert call.usage.details == UsageDetails(web_searches=2)

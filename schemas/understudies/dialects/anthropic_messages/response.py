@@ -38,7 +38,9 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
     texts = [text_or_empty(block.get("text")) for block in blocks if block.get("type") == "text"]
     calls = [decode_tool_call(block) for block in blocks if block.get("type") == "tool_use"]
     refusals = [] if any(texts) else _refusals(body)
-    content = build_content(texts, refusals, beside_calls=bool(calls))
+    # A refusal may come without a word: that is no answer, not an empty one.
+    is_mute = not (any(texts) or refusals or calls) and body.get("stop_reason") == "refusal"
+    content = None if is_mute else build_content(texts, refusals, beside_calls=bool(calls))
     message: dict[str, Any] = {"role": "assistant", "content": content}
     if calls:
         message["tool_calls"] = calls

@@ -104,6 +104,8 @@ class ChatAccumulator(PassthroughAccumulator):
         if not self._head.get("model"):
             self._head |= {key: value for key, value in chunk.items() if key not in _NOT_THE_HEAD}
         usage = chunk.get("usage")
+        if usage is None and isinstance(groq := chunk.get("x_groq"), dict):
+            usage = groq.get("usage")
         if isinstance(usage, dict):
             self._usage = usage
         choices = chunk.get("choices")

@@ -38,7 +38,7 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
     texts = [text_or_empty(block.get("text")) for block in blocks if block.get("type") == "text"]
     calls = [decode_tool_call(block) for block in blocks if block.get("type") == "tool_use"]
     refusals = [] if any(texts) else _refusals(body)
-    content = build_content(texts, refusals, beside_calls=bool(calls))
+    content = build_content(texts, refusals)
     message: dict[str, Any] = {"role": "assistant", "content": content}
     if calls:
         message["tool_calls"] = calls

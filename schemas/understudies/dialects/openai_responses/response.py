@@ -34,23 +34,13 @@ def decode_response(body: Mapping[str, Any], *, partial: bool = False) -> Decode
     calls = [
         decode_tool_call(item, item["type"]) for item in items if text_or_empty(item.get("type")) in _TOOL_CALL_ITEMS
     ]
-    content = build_content(
-        _part_texts(parts, "output_text", "text"), _part_texts(parts, "refusal", "refusal"), beside_calls=bool(calls)
-    )
+    content = build_content(_part_texts(parts, "output_text", "text"), _part_texts(parts, "refusal", "refusal"))
     message: dict[str, Any] = {"role": "assistant", "content": content}
-    if not content and _is_call_alone(items):
-        message["content"] = None  # such as of a shell or a patch: no empty text is the answer
     if calls:
         message["tool_calls"] = calls
     finish = _finish(body, status, bool(calls))
     response = Response.model_validate({"message": message, "finish_reason": finish})
     return DecodedResponse(response, text_or_empty(body.get("model")), _read_usage(body, items))
-
-
-def _is_call_alone(items: Iterable[Mapping[str, Any]]) -> bool:
-    """Return whether the items call a tool and say nothing."""
-    kinds = [text_or_empty(item.get("type")) for item in items]
-    return "message" not in kinds and any(kind.endswith("_call") for kind in kinds)
 
 
 def _read_usage(body: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> Usage:

@@ -42,6 +42,7 @@ def spoken(*said: str) -> dict[str, Any]:
         ("responses", response(spoken("yes"), {"type": "reasoning", "summary": []}), "yes", "stop"),
         ("responses", response(spoken("a", "b"), spoken("c")), "abc", "stop"),
         ("responses", response(), None, "stop"),
+        ("responses", response(spoken("yes"), status=None), "yes", "stop"),
         ("responses", response({"type": "apply_patch_call", "call_id": "c", "operation": {}}), None, "stop"),
         ("responses", response({"type": "web_search_call", "id": "w"}, spoken("yes")), "yes", "stop"),
         (
@@ -310,3 +311,11 @@ def test_a_request_is_read_as_it_was_written() -> None:
     asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "seed": 3, "tools": [{"type": "function"}]}
     request = dialect_of("chat").decode_request(asked).request
     assert encode_request(request, "m") == asked
+
+
+def test_the_answer_of_several_choices_is_that_of_the_first_index() -> None:
+    choices = [
+        {"index": place, "message": {"content": text}, "finish_reason": "stop"} for place, text in ((1, "b"), (0, "a"))
+    ]
+    read = dialect_of("chat").decode_response({"choices": choices, "model": "m"})
+    assert read.response.message.content == "a"

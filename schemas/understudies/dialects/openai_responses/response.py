@@ -27,6 +27,8 @@ def decode_response(body: Mapping[str, Any], *, partial: bool = False) -> Decode
     status = text_or_empty(body.get("status"))
     if not partial and (body.get("error") or status in _FAILED_STATUSES):
         raise answer_error(body.get("error"), f"the response is {status}")
+    if not status and output and not partial:
+        status = "completed"  # some servers leave it out
     if not isinstance(output, list) or not (partial or status in _FINAL_STATUSES):
         raise ValueError(f"not an answered response: output is a {type(output).__name__}, status {status!r}")
     items = list_objects(output)

@@ -159,7 +159,7 @@ def check_response(response: Response) -> None:
     reason = response.finish_reason
     if reason not in _USUAL_FINISHES and is_failed_finish(str(reason)):
         raise NotARecordedCall(f"the call failed: finish reason {reason!r}")
-    if reason not in _USUAL_FINISHES and not response.says_something:
+    if reason not in _USUAL_FINISHES and response.goes_on:
         raise NotARecordedCall("no teacher answer: a later call goes on with its turn")
     message = response.message
     content = message.content

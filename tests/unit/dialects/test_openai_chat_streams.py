@@ -247,3 +247,12 @@ def test_usage_in_a_place_of_its_own_counts_unless_it_is_where_it_belongs(last: 
 def test_errors_of_other_forms_end_an_answer(event: bytes, finish: str | None, failed: str | None) -> None:
     said = encode_sse(make_chunk({"content": "a"}, finish))
     assert accumulate_stream("chat", said + event + b"data: [DONE]\n\n").failed == failed
+
+
+def test_a_hidden_chunk_takes_both_bytes_of_its_last_line_ending_with_it() -> None:
+    said = encode_sse(make_chunk({"content": "a"}, "stop")).replace(b"\n", b"\r\n")
+    hidden = encode_sse(USAGE_CHUNK).replace(b"\n", b"\r\n")
+    for after in (b"", b"data: [DONE]\r\n\r\n"):
+        assembler = dialect_of("chat").stream_accumulator(include_usage=False)
+        pieces = (said + hidden[:-1], hidden[-1:], after)
+        assert b"".join([*map(assembler.feed, pieces), assembler.end()]) == said + after

@@ -203,11 +203,19 @@ class UsageHidingAccumulator(ChatAccumulator):
     def __init__(self, parse: JsonParser | None = None) -> None:
         super().__init__(parse)
         self._passed = 0
+        self._awaits_newline = False
 
     def feed(self, data: bytes) -> bytes:
         """Consume the next piece; an incomplete event is held back while it may be the one to hide."""
-        out = [self._visible(event, self.read_event(event)) for event in self.events.feed(data)]
+        if self._awaits_newline and data:
+            self._awaits_newline = False
+            data = data.removeprefix(b"\n")
+        events = self.events.feed(data)
+        out = [self._visible(event, self.read_event(event)) for event in events]
         rest = self.events.rest
+        if events and not out[-1] and not rest:
+            # A piece may end between the two bytes of a line ending; the second one is hidden too.
+            self._awaits_newline = events[-1].endswith(b"\r")
         if rest and (self._passed or len(rest) > _MAX_USAGE_CHUNK or _CHOICE.search(rest)):
             out.append(bytes(rest[self._passed :]))
             self._passed = len(rest)

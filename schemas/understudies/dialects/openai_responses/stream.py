@@ -64,7 +64,6 @@ class OutputItemAccumulator:
             return dict(self._opening)
         item = {**self._opening, **{field: "".join(pieces) for field, pieces in self._given.items()}}
         if self._parts:
-            item.setdefault("type", "message")  # some servers do not announce their messages
             item["content"] = [*list_objects(item.get("content")), *map(self._part, sorted(self._parts))]
         return item
 
@@ -111,8 +110,11 @@ class ResponseAccumulator(PassthroughAccumulator):
         """Build the response so far."""
         if self._response.get("output"):
             return dict(self._response)
-        in_order = sorted(self._items, key=lambda place: place[0])
-        return {**self._response, "output": [self._items[place].build() for place in in_order]}
+        items = [self._items[place].build() for place in sorted(self._items, key=lambda place: place[0])]
+        if not any(item.get("type") == "message" for item in items):
+            # Some servers do not announce their messages.
+            items = [{"type": "message", **item} if "content" in item else item for item in items]
+        return {**self._response, "output": items}
 
     def answer(self) -> DecodedResponse:
         """Decode the answer so far; raises ValueError if there is none."""

@@ -63,6 +63,8 @@ class ChoiceAccumulator:
 
     def _add_part(self, part: Any) -> int:
         """Add a part of content that is streamed as lists; parts other than text come first."""
+        if isinstance(part, str):
+            return self._add("content", part)
         if isinstance(part, dict) and part.get("type") == "text":
             return self._add("content", text_or_empty(part.get("text")))
         self._parts.append(part)

@@ -98,7 +98,7 @@ async def test_the_calls_of_a_tool_runner_are_recorded(tmp_path: Path) -> None:
         with local(tmp_path / "calls.jsonl") as sdk:
             shadow = sdk.shadow(client, task="t")
             runner = shadow.beta.messages.tool_runner(**CHAT, max_tokens=9, tools=[look])
-            assert (await runner.until_done()).content[0].text == "blocked"  # type: ignore[union-attr]
+            assert (await runner.until_done()).content[0].text == "blocked"
     lines = corpus_lines(tmp_path / "calls.jsonl")
     assert [line["messages"][-1].get("content") for line in lines] == [None, "blocked"]
     assert json.loads(lines[0]["messages"][-1]["tool_calls"][0]["function"]["arguments"]) == {"what": "card"}

@@ -172,8 +172,8 @@ def said(text: str, index: int = 0) -> tuple[dict[str, Any], ...]:
     )
 
 
-def stopped(reason: str | None = "end_turn", **usage: int) -> dict[str, Any]:
-    return {"type": "message_delta", "delta": {"stop_reason": reason}, "usage": {"output_tokens": 7, **usage}}
+def stopped(reason: str | None = "end_turn", usage: dict[str, int] | None = None) -> dict[str, Any]:
+    return {"type": "message_delta", "delta": {"stop_reason": reason}, "usage": {"output_tokens": 7, **(usage or {})}}
 
 
 @pytest.mark.parametrize(("reason", "finished"), [("end_turn", True), (None, False)])
@@ -193,7 +193,7 @@ def test_a_message_that_says_why_it_stops_is_whole(reason: str | None, finished:
     ],
 )
 def test_zeros_at_the_end_are_no_counts_of_a_prompt(usage: dict[str, int], expected: Usage) -> None:
-    stream = encode_sse(STARTED, *said("a"), stopped(**usage), {"type": "message_stop"})
+    stream = encode_sse(STARTED, *said("a"), stopped(usage=usage), {"type": "message_stop"})
     assert accumulate_stream("messages", stream).answer().usage == expected
 
 

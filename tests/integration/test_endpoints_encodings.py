@@ -51,6 +51,14 @@ async def test_members_that_follow_one_another_are_one_body(build: BuildHarness)
     assert (got.status, house.teacher.raws) == (200, [raw])
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
+async def test_a_body_of_nothing_but_tiny_members_is_refused_at_once(build: BuildHarness, encoding: str) -> None:
+    house = await build()
+    packed = gzip.compress(COMPRESSORS[encoding](b"") * 500_000)
+    got = await house.send("POST", PATHS["chat"], data=packed, content_encoding=f"{encoding}, gzip")
+    assert (got.status, b"more than 1000 members" in got.body) == (400, True)
+
+
 async def test_deflate_without_its_wrapping_is_read_too(build: BuildHarness) -> None:
     house = await build()
     raw = orjson.dumps(body_of("chat"))

@@ -1,11 +1,14 @@
 """Record all model calls of an official client, `OpenAI()` or `Anthropic()`, that is shadowed as a whole."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 _LIBRARIES = ("openai", "anthropic")
 _RECORDED_RESOURCES = ("Completions", "Responses", "Messages", "Decisions")
 _RECORDED_METHODS = frozenset({"create", "parse", "stream"})
+_RUNNING_METHODS = frozenset({"tool_runner"})
+"""Methods that call the model themselves, through the client of their resource."""
 _COPYING_METHODS = frozenset({"copy", "with_options"})
 _WRAPPER_SUFFIXES = ("WithRawResponse", "WithStreamingResponse", "WithStreamedResponse")
 
@@ -16,6 +19,11 @@ Wrap = Callable[[Any], Any]
 def is_official_client(teacher: Any) -> bool:
     """Return whether the teacher is a whole client of OpenAI or Anthropic."""
     return _library_of(teacher) in _LIBRARIES and any(hasattr(type(teacher), name) for name in _COPYING_METHODS)
+
+
+def is_of_official_client(value: Any) -> bool:
+    """Return whether a value is of a type of OpenAI's or Anthropic's client, or a method of one."""
+    return _library_of(getattr(value, "__self__", value)) in _LIBRARIES
 
 
 class ClientProxy:
@@ -36,6 +44,8 @@ class ClientProxy:
         if callable(value) and not _is_part(value):
             if name in _RECORDED_METHODS and _is_recorded(part):
                 return self._understudies_wrap(value)
+            if name in _RUNNING_METHODS and _is_recorded(part) and hasattr(value, "__func__"):
+                return partial(value.__func__, self)  # so that it calls the model through this proxy
             if name in _COPYING_METHODS and is_official_client(part):
                 return lambda *args, **kwargs: ClientProxy(value(*args, **kwargs), self._understudies_wrap)
             return value

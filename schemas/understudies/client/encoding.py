@@ -93,7 +93,7 @@ class InvocationEncoder:
         )
 
 
-def _decode_outcome(call: TeacherCall) -> tuple[DecodedResponse | None, str | None]:
+def _decode_outcome(call: TeacherCall, *, from_provider: bool = False) -> tuple[DecodedResponse | None, str | None]:
     """Return the answer or the error; a truncated stream has no answer, as students must not learn from half of one."""
     if isinstance(call.answer, HttpBody):
         return _decode_body(call, call.answer)
@@ -101,7 +101,7 @@ def _decode_outcome(call: TeacherCall) -> tuple[DecodedResponse | None, str | No
         if call.error is not None:
             return None, call.error
         try:
-            return decode_answer(call.answer), None
+            return decode_answer(call.answer, from_provider=from_provider), None
         except AnswerError as error:
             return None, f"teacher failed: {error}"
     accumulator = accumulate_chunks(call.chunks) if call.chunks or call.error is None else None
@@ -118,4 +118,4 @@ def _decode_body(call: TeacherCall, body: HttpBody) -> tuple[DecodedResponse | N
     error = describe_error(told) if isinstance(told, BaseException) else told
     if body.is_stream:
         return _decode_outcome(replace(call, answer=None, chunks=body.parse_events(), error=error))
-    return _decode_outcome(replace(call, answer=None if error else body.parse(), error=error))
+    return _decode_outcome(replace(call, answer=None if error else body.parse(), error=error), from_provider=True)

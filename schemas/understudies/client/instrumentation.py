@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from understudies.client.calls import CallArguments, TeacherCall, TeacherInfo, copy_arguments
-from understudies.client.client_proxy import ClientProxy, is_official_client
+from understudies.client.client_proxy import ClientProxy, is_of_official_client, is_official_client
 from understudies.client.errors import describe_error
 from understudies.client.http_bodies import HttpBody, tap_http_manager
 from understudies.client.raw_responses import TappedResponse, is_raw_response
@@ -27,6 +27,7 @@ EpisodeSource = str | Callable[[], str | None] | None
 TaskSource = Callable[[], str | None] | None
 """A function that returns a call's task at the time of the call, where not all calls of a teacher have the same."""
 
+_MAX_TEXT = 500
 _RECORDED_METHODS = frozenset({"invoke", "ainvoke", "stream", "astream"})
 
 
@@ -66,6 +67,7 @@ class Instrumentor:
         Of the positional arguments only those in the slice `recorded_arguments` are recorded.
         """
         self._watch(getattr(getattr(teacher, "__self__", None), "_client", None))
+        is_official = is_of_official_client(teacher)
         if inspect.iscoroutinefunction(teacher):
 
             async def called_async(*args: Any, **kwargs: Any) -> Any:
@@ -75,7 +77,7 @@ class Instrumentor:
                 except BaseException as error:
                     running.record_error(error)
                     raise
-                return running.record_answer(answer)
+                return running.record_answer(answer, from_provider=is_official)
 
             return _copy_metadata(teacher, called_async)
 
@@ -86,7 +88,7 @@ class Instrumentor:
             except BaseException as error:
                 running.record_error(error)
                 raise
-            return running.record_answer(answer)
+            return running.record_answer(answer, from_provider=is_official)
 
         return _copy_metadata(teacher, called)
 
@@ -135,13 +137,17 @@ class CallRecording:
         self._started = time.perf_counter()
         self.marks: Marks = []
 
-    def record_answer(self, answer: Any) -> Any:
+    def record_answer(self, answer: Any, *, from_provider: bool = False) -> Any:
         """Record the teacher's answer and return it, or a proxy for it if it is a stream."""
+        if from_provider and type(answer) is str:
+            # Such as the page of a proxy or a login: a client returns the text of what is not JSON.
+            self._record(None, error=f"the provider's answer is not JSON: {answer[:_MAX_TEXT]}")
+            return answer
         if type(answer) is str or type(answer) is dict:
             self._record(answer.copy() if isinstance(answer, dict) else answer)
             return answer
         if inspect.isawaitable(answer):
-            return self._record_awaitable(answer)
+            return self._record_awaitable(answer, from_provider=from_provider)
         self._note_mark(answer)
         if is_raw_response(answer) and self._is_streaming:
             return TappedResponse(answer, self._on_stream_end)
@@ -168,19 +174,19 @@ class CallRecording:
         self._note_mark(error)
         self._record(None, error=describe_error(error))
 
-    def _record_awaitable(self, answer: Any) -> Any:
+    def _record_awaitable(self, answer: Any, *, from_provider: bool) -> Any:
         if hasattr(answer, "add_done_callback"):  # a future is returned as the same object
             answer.add_done_callback(self._on_future_done)
             return answer
-        return self._record_coroutine(answer)
+        return self._record_coroutine(answer, from_provider=from_provider)
 
-    async def _record_coroutine(self, answer: Any) -> Any:
+    async def _record_coroutine(self, answer: Any, *, from_provider: bool) -> Any:
         try:
             result = await answer
         except BaseException as error:
             self.record_error(error)
             raise
-        return self.record_answer(result)
+        return self.record_answer(result, from_provider=from_provider)
 
     def _on_future_done(self, future: Any) -> None:
         if future.cancelled():

@@ -22,13 +22,13 @@ def refusal_text(message: Message) -> str | None:
     return next((str(part["refusal"]) for part in message.content if part.get("type") == "refusal"), None)
 
 
-def build_content(texts: list[str], refusals: list[str], *, beside_calls: bool) -> str | list[dict[str, str]] | None:
-    """Build canonical content: the joined text, None for tool calls without text, or parts for a refusal."""
+def build_content(texts: list[str], refusals: list[str]) -> str | list[dict[str, str]] | None:
+    """Build canonical content: the joined text, None where no text was said at all, or parts for a refusal."""
     text = "".join(texts)
     if refusals:
         said = [{"type": "text", "text": text}] if text else []
         return [*said, {"type": "refusal", "refusal": "".join(refusals)}]
-    return text if texts or not beside_calls else None
+    return text if texts else None
 
 
 def tool_call_id(tool: ToolCall, call: str, place: int, kind: str = "call") -> str:

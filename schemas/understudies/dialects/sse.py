@@ -50,6 +50,12 @@ def event_data(event: bytes) -> bytes:
     return b"\n".join(line[5:].strip() for line in lines if line.startswith(b"data:"))
 
 
+def event_name(event: bytes) -> bytes:
+    """Return the name of an event, empty for one without."""
+    lines = event.removeprefix(_BYTE_ORDER_MARK).splitlines()
+    return next((line[6:].strip() for line in reversed(lines) if line.startswith(b"event:")), b"")
+
+
 def parse_event_object(data: bytes, parse: JsonParser = parse_json) -> dict[str, Any] | None:
     """Parse an event's data as a JSON object; returns None if it is not one."""
     try:

@@ -171,7 +171,12 @@ class Response(BaseModel):
     def says_something(self) -> bool:
         """Return whether there is an answer: text, even an empty one, or tool calls, in a turn that does not go on."""
         message = self.message
-        return (message.content is not None or bool(message.tool_calls)) and self.finish_reason not in _UNFINISHED
+        return (message.content is not None or bool(message.tool_calls)) and not self.goes_on
+
+    @property
+    def goes_on(self) -> bool:
+        """Return whether a later call continues the turn."""
+        return self.finish_reason in _UNFINISHED
 
 
 _UNFINISHED = frozenset({"pause_turn", "compaction"})

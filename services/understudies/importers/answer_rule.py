@@ -163,11 +163,10 @@ def check_response(response: Response) -> None:
     reason = response.finish_reason
     if reason not in _USUAL_FINISHES and is_failed_finish(str(reason)):
         raise NotARecordedCall(f"the call failed: finish reason {reason!r}")
+    if reason not in _USUAL_FINISHES and response.goes_on:
+        raise NotARecordedCall("no teacher answer: a later call goes on with its turn")
     message = response.message
     content = message.content
-    is_there = content is not None or bool(message.tool_calls)
-    if reason not in _USUAL_FINISHES and is_there and not response.says_something:
-        raise NotARecordedCall("no teacher answer: a later call goes on with its turn")
     texts = [content] if type(content) is str else _texts(content)
     if message.tool_calls:
         texts += [call.function.arguments for call in message.tool_calls]

@@ -75,6 +75,22 @@ def test_a_call_of_openais_responses_is_its_messages_and_one_of_a_function_is_it
     assert [message.content for message in own] == ['{"input": "parcel", "language": "de", "model": "m"}']
 
 
+def test_what_a_client_adds_to_a_body_is_part_of_the_call() -> None:
+    extra = {"top_k": 3, "enable_search": True, "response_format": {"type": "json_object"}}
+    request = asked(model="m", messages=[{"role": "user", "content": "parcel"}], extra_body=extra)
+    assert request.parameters == {"top_k": 3, "enable_search": True}
+    assert request.response_format == {"type": "json_object"}
+    request = asked(model="m", input="parcel", prompt={"id": "pmpt_1"}, verbosity="low", extra_body={"seed": 1})
+    assert [message.content for message in request.messages] == ["parcel"]
+    assert request.parameters.items() >= {"prompt": {"id": "pmpt_1"}, "seed": 1}.items()
+    assert asked(model="m", input="parcel", prompt="sort").messages[0].content != "parcel"
+
+
+def test_a_stored_response_that_is_read_on_is_no_call() -> None:
+    with pytest.raises(NotRecorded, match="stored response"):
+        asked(response_id="resp_1", starting_after=7)
+
+
 def test_a_system_prompt_beside_a_chat_is_its_first_message() -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}
     request = asked(

@@ -41,7 +41,8 @@ def spoken(*said: str) -> dict[str, Any]:
         ("chat", completion({"content": None, "refusal": "no"}), [{"type": "refusal", "refusal": "no"}], "stop"),
         ("responses", response(spoken("yes"), {"type": "reasoning", "summary": []}), "yes", "stop"),
         ("responses", response(spoken("a", "b"), spoken("c")), "abc", "stop"),
-        ("responses", response(), "", "stop"),
+        ("responses", response(), None, "stop"),
+        ("responses", response(spoken("yes"), status=None), "yes", "stop"),
         ("responses", response({"type": "apply_patch_call", "call_id": "c", "operation": {}}), None, "stop"),
         ("responses", response({"type": "web_search_call", "id": "w"}, spoken("yes")), "yes", "stop"),
         (
@@ -59,7 +60,7 @@ def spoken(*said: str) -> dict[str, Any]:
         (
             "responses",
             response(status="incomplete", incomplete_details={"reason": "content_filter"}),
-            "",
+            None,
             "content_filter",
         ),
         ("messages", message(text("yes")), "yes", "stop"),
@@ -73,7 +74,11 @@ def spoken(*said: str) -> dict[str, Any]:
         ("messages", message(text("ye"), stop_reason="stop_sequence"), "ye", "stop"),
         ("messages", message(stop_reason="refusal"), None, "content_filter"),
         ("messages", message(text(""), stop_reason="refusal"), None, "content_filter"),
-        ("messages", message(stop_reason="pause_turn"), "", "pause_turn"),
+        ("messages", message(stop_reason="pause_turn"), None, "pause_turn"),
+        ("messages", message(text("")), "", "stop"),
+        ("messages", message({"type": "thinking", "thinking": "hm"}, stop_reason="max_tokens"), None, "length"),
+        ("responses", response({"type": "reasoning", "summary": []}), None, "stop"),
+        ("responses", response(spoken("")), "", "stop"),
     ],
 )
 def test_what_was_said_and_why_it_ended(api: Api, body: dict[str, Any], content: Any, finish: str) -> None:
@@ -307,3 +312,11 @@ def test_a_request_is_read_as_it_was_written() -> None:
     asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "seed": 3, "tools": [{"type": "function"}]}
     request = dialect_of("chat").decode_request(asked).request
     assert encode_request(request, "m") == asked
+
+
+def test_the_answer_of_several_choices_is_that_of_the_first_index() -> None:
+    choices = [
+        {"index": place, "message": {"content": text}, "finish_reason": "stop"} for place, text in ((1, "b"), (0, "a"))
+    ]
+    read = dialect_of("chat").decode_response({"choices": choices, "model": "m"})
+    assert read.response.message.content == "a"

@@ -63,6 +63,8 @@ Pieces = list[tuple[str | None, str | None, Any]]
         ([("c1", "get_", ""), ("c1", "time", "{}")], [("c1", "get_time", "{}")]),
         ([("c1", "f", '{"a"'), ("c9", None, ":1}")], [("c9", "f", '{"a":1}')]),
         ([("c1", "f", {"a": 1}), ("c2", "g", None)], [("c1", "f", '{"a":1}'), ("c2", "g", "")]),
+        ([("c1", "f", ""), (None, "f", '{"a"'), ("", "f", ":1}")], [("c1", "f", '{"a":1}')]),
+        ([("c1", "f", '{"a"'), ("c2", "f", ":1}")], [("c2", "f", '{"a":1}')]),
     ],
 )
 def test_calls_at_one_index_are_told_apart(index: dict[str, Any], pieces: Pieces, expected: list[Any]) -> None:
@@ -184,3 +186,88 @@ def test_the_usage_that_groq_tells_apart_is_counted() -> None:
     assert (decoded.usage.prompt_tokens, decoded.usage.completion_tokens) == (10, 5)
     accumulator.add_chunk({"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 6}})
     assert accumulator.answer().usage.prompt_tokens == 11
+
+
+def test_custom_tools_at_one_index_are_told_apart_by_their_ids() -> None:
+    chunks = [
+        make_chunk({"tool_calls": [{"index": 0, **piece}]})
+        for piece in (
+            {"id": "c1", "type": "custom", "custom": {"name": "sql", "input": "select "}},
+            {"custom": {"input": "1"}},
+            {"id": "c2", "custom": {"name": "sql", "input": "select 2"}},
+        )
+    ]
+    calls = accumulate_stream("chat", encode_sse(*chunks)).answer().response.message.tool_calls or ()
+    made = [(call.type, call.id, call.function.name, call.function.arguments) for call in calls]
+    assert made == [("custom", "c1", "sql", "select 1"), ("custom", "c2", "sql", "select 2")]
+
+
+def test_a_name_of_a_function_that_is_repeated_is_not_doubled() -> None:
+    stream = encode_sse(
+        make_chunk({"function_call": {"name": "f", "arguments": "{"}}),
+        make_chunk({"function_call": {"name": "f", "arguments": "}"}}, "function_call"),
+    )
+    (call,) = accumulate_stream("chat", stream).answer().response.message.tool_calls or ()
+    assert (call.function.name, call.function.arguments) == ("f", "{}")
+
+
+def test_content_that_is_streamed_in_lists_is_joined() -> None:
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+
+    def said(text: str) -> dict[str, Any]:
+        return make_chunk({"content": [{"type": "text", "text": text}]})
+
+    plain = accumulate_stream("chat", encode_sse(said("he"), said("llo"), make_chunk({}, "stop")))
+    assert (plain.answer().response.message.content, plain.characters) == ("hello", 5)
+    mixed = encode_sse(make_chunk({"content": [thinking]}), make_chunk({"content": "hel"}), said("lo"))
+    assert accumulate_stream("chat", mixed).answer().response.message.content == [
+        thinking,
+        {"type": "text", "text": "hello"},
+    ]
+
+
+def test_a_whole_message_in_place_of_deltas_is_read_and_after_them_is_not() -> None:
+    whole = {**HEAD, "choices": [{"index": 0, "message": {"content": "hello"}, "finish_reason": "stop"}]}
+    for chunks in ((whole,), (make_chunk({"content": "hello"}), whole)):
+        answered = accumulate_stream("chat", encode_sse(*chunks)).answer()
+        assert (answered.response.message.content, answered.response.finish_reason) == ("hello", "stop")
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {**HEAD, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "usage": USAGE}]},
+        make_chunk({}, "stop", x_groq={"id": "q", "usage": USAGE}),
+    ],
+)
+def test_usage_in_a_place_of_its_own_counts_unless_it_is_where_it_belongs(last: dict[str, Any]) -> None:
+    first = make_chunk({"content": "a"})
+    assert accumulate_stream("chat", encode_sse(first, last)).answer().usage.prompt_tokens == 5
+    usual = {**USAGE_CHUNK, "usage": {"prompt_tokens": 7}}
+    assert accumulate_stream("chat", encode_sse(first, last, usual)).answer().usage.prompt_tokens == 7
+
+
+@pytest.mark.parametrize(
+    ("event", "finish", "failed"),
+    [
+        (b"event: error\ndata: overloaded\n\n", "stop", "overloaded"),
+        (b'event: error\r\ndata: {"message": "overloaded"}\r\n\r\n', "stop", "overloaded"),
+        (b"event: error\ndata:\n\n", "stop", "the stream failed"),
+        (b'data: {"detail": "overloaded"}\n\n', None, "overloaded"),
+        (b'data: {"error_msg": {"a": 1}}\n\n', None, "the stream failed"),
+        (b'data: {"message": "a status"}\n\n', "stop", None),
+        (b"event: ping\ndata: {}\n\n", None, None),
+    ],
+)
+def test_errors_of_other_forms_end_an_answer(event: bytes, finish: str | None, failed: str | None) -> None:
+    said = encode_sse(make_chunk({"content": "a"}, finish))
+    assert accumulate_stream("chat", said + event + b"data: [DONE]\n\n").failed == failed
+
+
+def test_a_hidden_chunk_takes_both_bytes_of_its_last_line_ending_with_it() -> None:
+    said = encode_sse(make_chunk({"content": "a"}, "stop")).replace(b"\n", b"\r\n")
+    hidden = encode_sse(USAGE_CHUNK).replace(b"\n", b"\r\n")
+    for after in (b"", b"data: [DONE]\r\n\r\n"):
+        assembler = dialect_of("chat").stream_accumulator(include_usage=False)
+        pieces = (said + hidden[:-1], hidden[-1:], after)
+        assert b"".join([*map(assembler.feed, pieces), assembler.end()]) == said + after

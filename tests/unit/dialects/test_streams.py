@@ -157,3 +157,98 @@ def test_data_may_come_in_several_lines(api: Api) -> None:
     assembler = accumulate_stream(api, whole.replace(b'", "', b'",\ndata: "'))
     assert assembler.finished
     assert assembler.answer() == accumulate_stream(api, whole).answer()
+
+
+STARTED: dict[str, Any] = {
+    "type": "message_start",
+    "message": {"model": "m", "usage": {"input_tokens": 9, "cache_read_input_tokens": 2, "output_tokens": 1}},
+}
+
+
+def said(text: str, index: int = 0) -> tuple[dict[str, Any], ...]:
+    return (
+        {"type": "content_block_start", "index": index, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": index, "delta": {"type": "text_delta", "text": text}},
+    )
+
+
+def stopped(reason: str | None = "end_turn", usage: dict[str, int] | None = None) -> dict[str, Any]:
+    return {"type": "message_delta", "delta": {"stop_reason": reason}, "usage": {"output_tokens": 7, **(usage or {})}}
+
+
+@pytest.mark.parametrize(("reason", "finished"), [("end_turn", True), (None, False)])
+def test_a_message_that_says_why_it_stops_is_whole(reason: str | None, finished: bool) -> None:
+    assert accumulate_stream("messages", encode_sse(STARTED, *said("a"), stopped(reason))).finished is finished
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({}, Usage(prompt_tokens=11, cached_tokens=2, completion_tokens=7)),
+        (
+            {"input_tokens": 0, "cache_read_input_tokens": 0},
+            Usage(prompt_tokens=11, cached_tokens=2, completion_tokens=7),
+        ),
+        ({"input_tokens": 20, "cache_read_input_tokens": 0}, Usage(prompt_tokens=20, completion_tokens=7)),
+    ],
+)
+def test_zeros_at_the_end_are_no_counts_of_a_prompt(usage: dict[str, int], expected: Usage) -> None:
+    stream = encode_sse(STARTED, *said("a"), stopped(usage=usage), {"type": "message_stop"})
+    assert accumulate_stream("messages", stream).answer().usage == expected
+
+
+def test_a_text_without_its_start_and_input_as_an_object_are_read() -> None:
+    opened = {"type": "content_block_start", "index": 1, "content_block": {"type": "tool_use", "id": "c1", "name": "f"}}
+    given = {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": {"a": 1}}}
+    signed = {"type": "content_block_delta", "index": 2, "delta": {"type": "signature_delta", "signature": "s"}}
+    stream = encode_sse(STARTED, said("hi")[1], opened, given, signed, stopped("tool_use"))
+    message = accumulate_stream("messages", stream).answer().response.message
+    (call,) = message.tool_calls or ()
+    assert (message.content, call.function.arguments) == ("hi", '{"a":1}')
+
+
+@pytest.mark.parametrize("error", ["boom", {"message": "boom"}])
+def test_an_error_without_a_type_fails_a_message(error: Any) -> None:
+    stream = encode_sse(STARTED, *said("a"), {"error": error}, {"type": "message_stop"})
+    assert accumulate_stream("messages", stream).failed == "boom"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"type": "response.completed", "response": {**RESPONSE, "status": "failed", "error": {"message": "boom"}}},
+        {"type": "response.completed", "response": {**RESPONSE, "status": "completed", "error": {"message": "boom"}}},
+        {"type": "response.failed", "response": {**RESPONSE, "status": "failed", "error": "boom"}},
+        {"error": "boom"},
+    ],
+)
+def test_a_response_that_says_that_it_failed_is_no_answer(end: dict[str, Any]) -> None:
+    assert accumulate_stream("responses", encode_sse(*TEXT_EVENTS, end)).failed == "boom"
+
+
+def test_what_is_told_only_where_it_ends_is_read() -> None:
+    called = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": ""}
+    stream = encode_sse(
+        {"type": "response.output_text.delta", "output_index": 0, "delta": "a"},
+        {"type": "response.output_text.done", "output_index": 0, "text": "a"},
+        {"type": "response.output_text.done", "output_index": 0, "content_index": 1, "text": "b"},
+        {"type": "response.output_item.added", "output_index": 1, "item": called},
+        {"type": "response.function_call_arguments.done", "output_index": 1, "arguments": '{"a":1}'},
+        {"type": "response.completed", "response": {**RESPONSE, "status": "completed"}},
+    )
+    message = accumulate_stream("responses", stream).answer().response.message
+    assert message.content == "ab"
+    assert [call.function.arguments for call in message.tool_calls or ()] == ['{"a":1}']
+
+
+def test_items_at_one_index_without_ids_of_their_own_are_told_apart() -> None:
+    events: list[dict[str, Any]] = []
+    for name in ("f", "g"):
+        item = {"type": "function_call", "call_id": f"c-{name}", "name": name, "arguments": ""}
+        events += [
+            {"type": "response.output_item.added", "output_index": 0, "item": item},
+            {"type": "response.function_call_arguments.delta", "output_index": 0, "delta": "{}"},
+        ]
+    stream = encode_sse(*events, {"type": "response.completed", "response": {**RESPONSE, "status": "completed"}})
+    calls = accumulate_stream("responses", stream).answer().response.message.tool_calls or ()
+    assert [(call.id, call.function.arguments) for call in calls] == [("c-f", "{}"), ("c-g", "{}")]

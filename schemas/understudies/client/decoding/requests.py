@@ -18,15 +18,17 @@ _MODEL_ARGUMENTS = frozenset(
     | {"tools", "tool_choice", "response_format", "reasoning_effort", "user", "metadata"}
 )
 """Arguments that configure the model when they accompany a prompt; any other argument is part of the input."""
-_CLIENT_ARGUMENTS = frozenset({"extra_headers", "extra_query", "extra_body", "timeout", "config", "betas"})
+_CLIENT_ARGUMENTS = frozenset({"extra_headers", "extra_query", "timeout", "config", "betas"})
 _RESPONSES_ARGUMENTS = frozenset(
     {"input", "model", "instructions", "tools", "tool_choice", "text", "text_format", "temperature", "top_p", "stream"}
     | {"stream_options", "include", "reasoning", "background", "store", "metadata", "user", "truncation"}
     | {"max_output_tokens", "max_tool_calls", "parallel_tool_calls", "previous_response_id", "conversation"}
     | {"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "service_tier"}
-    | {"top_logprobs", "context_management", "moderation"}
+    | {"top_logprobs", "context_management", "moderation", "prompt", "image", "access_programs", "background_options"}
+    | {"verbosity", "extra_body"}
 )
 """Arguments of OpenAI's client for the Responses API."""
+_RESUMING_ARGUMENTS = frozenset({"response_id", "starting_after", "text_format", "tools", "include", "stream"})
 _UNNAMED = "unnamed"
 """The model's name if the call gives none."""
 
@@ -49,14 +51,19 @@ def _write_body(arguments: CallArguments) -> dict[str, Any]:
     named = {
         key: value for key, value in arguments.named.items() if key not in _CLIENT_ARGUMENTS and not is_left_out(value)
     }
+    if "response_id" in named and named.keys() <= _RESUMING_ARGUMENTS:
+        raise NotRecorded("unreadable", "the stream of a stored response is read on, without its request")
     positional = arguments.positional
+    calls_responses = not positional and _is_responses_call(named)
+    if isinstance(extra := named.pop("extra_body", None), Mapping):
+        named.update(extra)  # as the client does
     first = positional[0] if positional else None
     if isinstance(first, dict) and ("messages" in first or _is_responses_call({**first, **named})):
         named = {**first, **named}
         positional = ()
     if not positional and detection.is_decision_request(named):
         return to_json_items(named)
-    if not positional and _is_responses_call(named):
+    if calls_responses or (not positional and _is_responses_call(named)):
         return {**to_json_items(_write_formats(named)), "input": _write_input(named["input"])}
     source, rest = _split_input(positional, named)
     return {**to_json_items(_write_formats(rest)), "messages": write_messages(source)}
@@ -79,7 +86,9 @@ def _write_formats(named: dict[str, Any]) -> dict[str, Any]:
 
 def _is_responses_call(named: Mapping[str, Any]) -> bool:
     """Return whether this is a call of OpenAI's Responses and not of a function that happens to take `input`."""
-    if not isinstance(named.get("input"), str | list | tuple) or "messages" in named or "prompt" in named:
+    if not isinstance(named.get("input"), str | list | tuple) or "messages" in named:
+        return False
+    if "prompt" in named and not isinstance(named["prompt"], Mapping):
         return False
     return "model" in named and named.keys() <= _RESPONSES_ARGUMENTS
 

@@ -1,26 +1,34 @@
 """Decode a teacher's return value into the answer, its usage and the model that gave it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from understudies.client.client_proxy import is_of_official_client
 from understudies.client.decoding.json_values import get_field, to_json_text, to_plain_object
 from understudies.client.decoding.messages import write_message
 from understudies.client.errors import NotRecorded
 from understudies.client.raw_responses import is_raw_response, read_raw_response
 from understudies.dialects import detection
-from understudies.dialects.answer_errors import answer_error, is_error_body, reported_error
+from understudies.dialects.answer_errors import AnswerError, answer_error, is_error_body, reported_error
 from understudies.dialects.base import DecodedResponse
 from understudies.dialects.json_fields import token_count
 from understudies.dialects.openai_chat.response import decode_usage
 from understudies.events import Message, Response
 
+_ANSWER_OBJECTS: Final = frozenset({"chat.completion", "text_completion", "response", "decision", "error"})
+_MAX_SHOWN: Final = 500
 
-def decode_answer(answer: Any) -> DecodedResponse:
-    """Decode an answer of any known form; raises NotRecorded or ValueError, and AnswerError for a provider's error."""
+
+def decode_answer(answer: Any, *, from_provider: bool = False) -> DecodedResponse:
+    """Decode an answer of any known form; raises NotRecorded or ValueError, and AnswerError for a provider's error.
+
+    What comes from a provider is an answer only in the form of one of its APIs; a function of the caller's may return
+    anything.
+    """
     if answer is None:
         raise NotRecorded("unreadable", "the teacher returned None")
     if is_raw_response(answer):
-        answer = read_raw_response(answer)
+        answer, from_provider = read_raw_response(answer), True
     choices = get_field(answer, "choices")
     if isinstance(choices, list | tuple) and choices:
         return with_plausible_usage(detection.decode_response(_write_completion(to_plain_object(answer))))
@@ -32,7 +40,18 @@ def decode_answer(answer: Any) -> DecodedResponse:
             raise reported_error(plain) or answer_error(None)
     if _is_message(answer):
         return with_plausible_usage(_decode_message_object(to_plain_object(answer)))
+    if from_provider or is_of_official_client(answer):
+        raise _no_answer(answer)
     return DecodedResponse(Response(message=Message(role="assistant", content=to_json_text(answer))))
+
+
+def _no_answer(answer: Any) -> AnswerError | NotRecorded:
+    """Return the error for what a provider sent in place of an answer: a failure, or the answer to another question."""
+    plain = to_plain_object(answer) if _has_fields(answer) else {}
+    kind = plain.get("object")
+    if isinstance(plain.get("data"), list) or (isinstance(kind, str) and kind not in _ANSWER_OBJECTS):
+        return NotRecorded("unreadable", f"a {type(answer).__name__} is no answer of a chat")
+    return AnswerError(f"no answer, but {to_json_text(answer)[:_MAX_SHOWN]}")
 
 
 def with_plausible_usage(decoded: DecodedResponse) -> DecodedResponse:

@@ -12,7 +12,7 @@ from understudies.dialects.detection import detect_stream_api
 from understudies.dialects.json_fields import list_objects
 from understudies.dialects.registry import dialect_of
 
-_CHUNK_FIELDS: Final = ("model", "usage", "error")
+_CHUNK_FIELDS: Final = ("model", "usage", "error", "x_groq")
 _DELTA_FIELDS: Final = ("content", "refusal", "tool_calls", "function_call")
 
 
@@ -109,14 +109,18 @@ def _write_chat_chunk(chunk: Any, choices: Sequence[Any]) -> dict[str, Any]:
 
 def _write_choice(choice: Any) -> dict[str, Any]:
     delta, reason = get_field(choice, "delta"), get_field(choice, "finish_reason")
-    if delta is None:
+    if delta is None and isinstance(get_field(choice, "text"), str):
         # The older text completions API.
         given = {"content": get_field(choice, "text")}
+    elif delta is None:
+        message = get_field(choice, "message")
+        given = {name: get_field(message, name) for name in _DELTA_FIELDS}
     else:
         given = {name: get_field(delta, name) for name in _DELTA_FIELDS}
     said = {name: to_json(value, attributes=True) for name, value in given.items() if value is not None}
-    error = to_json(get_field(choice, "error"), attributes=True) if reason else None
-    return {"index": get_field(choice, "index"), "delta": said, "finish_reason": reason, "error": error}
+    written = {"index": get_field(choice, "index"), "delta": said, "finish_reason": reason}
+    at_end = {name: to_json(get_field(choice, name), attributes=True) for name in ("error", "usage")} if reason else {}
+    return {**written, **at_end}
 
 
 def _write_message_chunk(chunk: dict[str, Any]) -> dict[str, Any]:

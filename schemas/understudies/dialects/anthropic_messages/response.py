@@ -40,7 +40,7 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
     refusals = [] if any(texts) else _refusals(body)
     # A refusal may come without a word: that is no answer, not an empty one.
     is_mute = not (any(texts) or refusals or calls) and body.get("stop_reason") == "refusal"
-    content = None if is_mute else build_content(texts, refusals, beside_calls=bool(calls))
+    content = None if is_mute else build_content(texts, refusals)
     message: dict[str, Any] = {"role": "assistant", "content": content}
     if calls:
         message["tool_calls"] = calls

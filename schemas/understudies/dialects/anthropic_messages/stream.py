@@ -24,6 +24,9 @@ _DELTA_FIELDS: Final = {
     "signature_delta": "signature",
 }
 """The field that holds the content of each kind of delta."""
+_PROMPT_COUNTS: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_UNANNOUNCED: Final = {"text_delta": "text", "thinking_delta": "thinking"}
+"""The kind of block that a delta begins which no block was opened for."""
 
 
 class ContentBlockAccumulator:
@@ -40,6 +43,8 @@ class ContentBlockAccumulator:
         kind = delta.get("type")
         field = _DELTA_FIELDS.get(kind) if isinstance(kind, str) else None
         piece = None if field is None else delta.get(field)
+        if field == "partial_json" and isinstance(piece, dict):
+            piece = encode_json_text(piece)
         if field is not None and isinstance(piece, str):
             self._pieces.setdefault(field, []).append(piece)
             return 0 if field == "signature" else len(piece)
@@ -85,6 +90,14 @@ class MessageAccumulator(PassthroughAccumulator):
         take = self._takes.get(kind) if isinstance(kind, str) else None
         if take is not None:
             take(chunk)
+        elif kind is None and chunk.get("error"):
+            self._fail(chunk)
+
+    def end(self) -> bytes:
+        """End the stream; it counts as finished once it says why it stops, even without `message_stop`."""
+        held = super().end()
+        self.finished = self.finished or (self.failed is None and bool(self._message.get("stop_reason")))
+        return held
 
     def body(self) -> dict[str, Any]:
         """Build the message so far; truncated tool input is left out."""
@@ -113,19 +126,29 @@ class MessageAccumulator(PassthroughAccumulator):
     def _delta(self, chunk: dict[str, Any]) -> None:
         blocks = self._blocks.get(index_or_zero(chunk.get("index")))
         delta = chunk.get("delta")
-        if blocks is not None and isinstance(delta, dict):
-            self.characters += blocks[-1].add(delta)
+        if not isinstance(delta, dict):
+            return
+        if blocks is None:
+            # Some servers do not announce their texts.
+            kind = _UNANNOUNCED.get(text_or_empty(delta.get("type")))
+            if kind is None:
+                return
+            blocks = self._blocks[index_or_zero(chunk.get("index"))] = [ContentBlockAccumulator({"type": kind})]
+        self.characters += blocks[-1].add(delta)
 
     def _end(self, chunk: dict[str, Any]) -> None:
         self._message |= object_or_empty(chunk.get("delta"))
         usage = object_or_empty(chunk.get("usage"))
-        self._usage |= {name: count for name, count in usage.items() if count is not None}
+        left_out = () if any(usage.get(name) for name in _PROMPT_COUNTS) else _PROMPT_COUNTS  # some servers write zeros
+        self._usage |= {name: count for name, count in usage.items() if count is not None and name not in left_out}
 
     def _stop(self, _: dict[str, Any]) -> None:
         self.finished = True
 
     def _fail(self, chunk: dict[str, Any]) -> None:
-        self.failed = text_or_empty(object_or_empty(chunk.get("error")).get("message")) or "the stream failed"
+        error = chunk.get("error")
+        said = text_or_empty(object_or_empty(error).get("message")) or text_or_empty(error)
+        self.failed = said or "the stream failed"
 
 
 _AT_THE_END: Final = ("stop_reason", "stop_sequence", "stop_details", "container")

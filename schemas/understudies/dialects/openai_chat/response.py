@@ -9,7 +9,13 @@ from pydantic import ValidationError
 from understudies.dialects.answer_errors import FAILED_REASONS, AnswerError, answer_error, reported_error
 from understudies.dialects.assistant_message import message_text, refusal_text, tool_call_id
 from understudies.dialects.base import DecodedResponse
-from understudies.dialects.json_fields import list_objects, object_or_empty, text_or_empty, token_count
+from understudies.dialects.json_fields import (
+    index_or_zero,
+    list_objects,
+    object_or_empty,
+    text_or_empty,
+    token_count,
+)
 from understudies.dialects.openai_chat.request import replace_function_call, tool_call_dict, write_arguments
 from understudies.dialects.sse import encode_event
 from understudies.dialects.usage import read_details, reasoning_apart
@@ -26,10 +32,11 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
     Raises ValueError if there is none, and AnswerError if the body or the choice reports an error.
     """
     try:
-        choice = body["choices"][0]
+        choices = body["choices"]
+        choice = choices[0] if len(choices) == 1 else min(choices, key=lambda one: index_or_zero(one.get("index")))
         message = {**choice["message"], "role": "assistant"}
         finish_reason = choice.get("finish_reason")
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise reported_error(body) or ValueError(f"not a chat completion: {error!r}") from error
     if body.get("error") or choice.get("error"):
         raise answer_error(body.get("error") or choice["error"])

@@ -31,14 +31,15 @@ class ToolCallAccumulator:
         about, field = (custom, "input") if isinstance(custom, dict) else (piece.get("function"), "arguments")
         about = object_or_empty(about)
         place = self._place(piece, text_or_empty(about.get("name")))
-        call = self._calls.setdefault(place, {"id": "", "type": "function", "name": ""})
-        again = bool(call["id"]) and piece.get("id") == call["id"]
+        call = self._calls.setdefault(
+            place, {"id": "", "type": "custom" if about is custom else "function", "name": ""}
+        )
         for field_name in ("id", "type"):
             if isinstance(piece.get(field_name), str) and piece[field_name]:
                 call[field_name] = piece[field_name]
         name = about.get("name")
-        if isinstance(name, str) and not (again and name == call["name"]):
-            call["name"] += name
+        if isinstance(name, str) and name != call["name"]:
+            call["name"] += name  # some servers send it in pieces, and others repeat it in every piece
         given = about.get(field)
         if isinstance(given, dict):
             given = arguments_text(given)
@@ -74,7 +75,8 @@ class ToolCallAccumulator:
             if known:
                 return known[0]
         given = "".join(self._given.get(last, ()))
-        whole = parse_object_text(given) is not None
+        # The text of a custom tool does not tell whether it is whole.
+        whole = (differs and call["type"] == "custom") or parse_object_text(given) is not None
         begins = (
             (not given or whole or name != call["name"])
             if differs

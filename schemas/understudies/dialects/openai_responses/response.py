@@ -27,6 +27,8 @@ def decode_response(body: Mapping[str, Any], *, partial: bool = False) -> Decode
     status = text_or_empty(body.get("status"))
     if not partial and (body.get("error") or status in _FAILED_STATUSES):
         raise answer_error(body.get("error"), f"the response is {status}")
+    if not status and output and not partial:
+        status = "completed"  # some servers leave it out
     if not isinstance(output, list) or not (partial or status in _FINAL_STATUSES):
         raise ValueError(f"not an answered response: output is a {type(output).__name__}, status {status!r}")
     items = list_objects(output)
@@ -34,23 +36,13 @@ def decode_response(body: Mapping[str, Any], *, partial: bool = False) -> Decode
     calls = [
         decode_tool_call(item, item["type"]) for item in items if text_or_empty(item.get("type")) in _TOOL_CALL_ITEMS
     ]
-    content = build_content(
-        _part_texts(parts, "output_text", "text"), _part_texts(parts, "refusal", "refusal"), beside_calls=bool(calls)
-    )
+    content = build_content(_part_texts(parts, "output_text", "text"), _part_texts(parts, "refusal", "refusal"))
     message: dict[str, Any] = {"role": "assistant", "content": content}
-    if not content and _is_call_alone(items):
-        message["content"] = None  # such as of a shell or a patch: no empty text is the answer
     if calls:
         message["tool_calls"] = calls
     finish = _finish(body, status, bool(calls))
     response = Response.model_validate({"message": message, "finish_reason": finish})
     return DecodedResponse(response, text_or_empty(body.get("model")), _read_usage(body, items))
-
-
-def _is_call_alone(items: Iterable[Mapping[str, Any]]) -> bool:
-    """Return whether the items call a tool and say nothing."""
-    kinds = [text_or_empty(item.get("type")) for item in items]
-    return "message" not in kinds and any(kind.endswith("_call") for kind in kinds)
 
 
 def _read_usage(body: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> Usage:

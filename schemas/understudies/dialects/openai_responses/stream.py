@@ -15,6 +15,13 @@ _DELTA_KINDS: Final = {
     "response.function_call_arguments.delta": "arguments",
     "response.custom_tool_call_input.delta": "input",
 }
+_DONE_KINDS: Final = {
+    "response.output_text.done": ("response.output_text.delta", "text"),
+    "response.refusal.done": ("response.refusal.delta", "refusal"),
+    "response.function_call_arguments.done": ("response.function_call_arguments.delta", "arguments"),
+    "response.custom_tool_call_input.done": ("response.custom_tool_call_input.delta", "input"),
+}
+"""The kind of delta and the field of the whole text of each event that ends one."""
 _TEXT_FIELDS: Final = {"output_text": "text", "refusal": "refusal"}
 """The field that holds the text of each kind of content part."""
 
@@ -41,6 +48,11 @@ class OutputItemAccumulator:
             return
         self._parts.setdefault(index_or_zero(chunk.get("content_index")), (what, []))[1].append(delta)
 
+    def has_deltas(self, kind: str, chunk: Mapping[str, Any]) -> bool:
+        """Return whether deltas of this kind have come for what an event is about."""
+        what = _DELTA_KINDS[kind]
+        return what in self._given or index_or_zero(chunk.get("content_index")) in self._parts
+
     def finish(self, item: Mapping[str, Any]) -> None:
         """Set the final form of the item."""
         self._opening = item
@@ -66,6 +78,8 @@ _RESPONSE_EVENTS: Final = frozenset(
     for stage in ("created", "queued", "in_progress", "completed", "incomplete", "failed", "cancelled")
 )
 _FINAL_EVENTS: Final = frozenset({"response.completed", "response.incomplete"})
+_FAILED_EVENTS: Final = frozenset({"response.failed", "response.cancelled"})
+_FAILED_STATUSES: Final = ("failed", "cancelled")
 
 
 class ResponseAccumulator(PassthroughAccumulator):
@@ -81,20 +95,26 @@ class ResponseAccumulator(PassthroughAccumulator):
         kind = text_or_empty(chunk.get("type"))
         if OutputItemAccumulator.is_delta(kind):
             self._grow(kind, chunk)
+        elif kind in _DONE_KINDS:
+            self._settle(kind, chunk)
         elif kind in ("response.output_item.added", "response.output_item.done"):
             self._item(kind, chunk)
         elif kind in _RESPONSE_EVENTS:
             self._stage(kind, object_or_empty(chunk.get("response")))
         elif kind == "error" or (not kind and chunk.get("error")):
-            error = object_or_empty(chunk.get("error"))
-            self._fail(text_or_empty(chunk.get("message")) or text_or_empty(error.get("message")))
+            error = chunk.get("error")
+            said = text_or_empty(object_or_empty(error).get("message")) or text_or_empty(error)
+            self._fail(text_or_empty(chunk.get("message")) or said)
 
     def body(self) -> dict[str, Any]:
         """Build the response so far."""
         if self._response.get("output"):
             return dict(self._response)
-        in_order = sorted(self._items, key=lambda place: place[0])
-        return {**self._response, "output": [self._items[place].build() for place in in_order]}
+        items = [self._items[place].build() for place in sorted(self._items, key=lambda place: place[0])]
+        if not any(item.get("type") == "message" for item in items):
+            # Some servers do not announce their messages.
+            items = [{"type": "message", **item} if "content" in item else item for item in items]
+        return {**self._response, "output": items}
 
     def answer(self) -> DecodedResponse:
         """Decode the answer so far; raises ValueError if there is none."""
@@ -107,13 +127,22 @@ class ResponseAccumulator(PassthroughAccumulator):
             self._at(chunk, chunk.get("item_id")).add(kind, chunk)
             self.characters += len(chunk["delta"])
 
+    def _settle(self, kind: str, chunk: dict[str, Any]) -> None:
+        """Take a text that ends, of which some servers send no deltas."""
+        delta_kind, field = _DONE_KINDS[kind]
+        said = chunk.get(field)
+        item = self._at(chunk, chunk.get("item_id"))
+        if isinstance(said, str) and said and not item.has_deltas(delta_kind, chunk):
+            item.add(delta_kind, {**chunk, "delta": said})
+            self.characters += len(said)
+
     def _item(self, kind: str, chunk: dict[str, Any]) -> None:
         item = object_or_empty(chunk.get("item"))
         if kind == "response.output_item.done":
-            self._at(chunk, item.get("id")).finish(item)
+            self._at(chunk, _id_of(item)).finish(item)
         else:
             # Some servers stream all their items at one index.
-            place = (index_or_zero(chunk.get("output_index")), text_or_empty(item.get("id")))
+            place = (index_or_zero(chunk.get("output_index")), _id_of(item) or f"#{len(self._items)}")
             self._items[place] = OutputItemAccumulator(item)
 
     def _at(self, chunk: dict[str, Any], item_id: Any) -> OutputItemAccumulator:
@@ -129,11 +158,17 @@ class ResponseAccumulator(PassthroughAccumulator):
     def _stage(self, kind: str, response: Any) -> None:
         self._response = dict(response)
         self.finished = self.finished or kind in _FINAL_EVENTS
-        if kind in ("response.failed", "response.cancelled"):
-            self._fail(text_or_empty(object_or_empty(response.get("error")).get("message")))
+        failed = kind in _FAILED_EVENTS or response.get("status") in _FAILED_STATUSES
+        if failed or (kind in _FINAL_EVENTS and response.get("error")):
+            error = response.get("error")
+            self._fail(text_or_empty(object_or_empty(error).get("message")) or text_or_empty(error))
 
     def _fail(self, message: str) -> None:
         self.failed = message or "the stream failed"
+
+
+def _id_of(item: Mapping[str, Any]) -> str:
+    return text_or_empty(item.get("id")) or text_or_empty(item.get("call_id"))
 
 
 _CALL_EVENTS: Final = {

@@ -9,6 +9,9 @@ from typing import Any, Final
 from understudies.router.endpoints.errors import BadRequest, HttpError, PayloadTooLarge
 
 _MAX_LAYERS: Final = 4
+_MAX_MEMBERS: Final = 1000
+"""More members than a body in blocks of 64 kB has within the usual limit; a body of tiny ones would take minutes."""
+_PIECE_BYTES: Final = 65_536
 _GZIP_BITS: Final = 16 + zlib.MAX_WBITS
 _ZSTD_WINDOW_LOG: Final = 23
 """The largest window of Zstandard over HTTP, 8 MB, by RFC 9659."""
@@ -51,21 +54,25 @@ def _decompress_deflate(raw: bytes, limit: int) -> bytes:
 def _decompress_members(raw: bytes, limit: int, make_decompressor: Callable[[], Any], error: type[Exception]) -> bytes:
     """Decompress members that follow one another, as gzip and Zstandard allow."""
     parts: list[bytes] = []
-    left = limit
-    while True:
+    body, at, left = memoryview(raw), 0, limit
+    for _ in range(_MAX_MEMBERS):
         decompressor = make_decompressor()
-        try:
-            parts.append(decompressor.decompress(raw, left + 1))
-        except error as cause:
-            raise BadRequest("the compressed body is corrupt") from cause
-        left -= len(parts[-1])
-        if left < 0:
-            raise PayloadTooLarge(limit)
-        if not decompressor.eof:
-            raise BadRequest("the compressed body is incomplete")
-        raw = decompressor.unused_data
-        if not raw:
+        while not decompressor.eof:
+            # In pieces, as each member copies the bytes after it that it was given.
+            piece = body[at : at + _PIECE_BYTES]
+            if not piece:
+                raise BadRequest("the compressed body is incomplete")
+            try:
+                parts.append(decompressor.decompress(piece, left + 1))
+            except error as cause:
+                raise BadRequest("the compressed body is corrupt") from cause
+            left -= len(parts[-1])
+            if left < 0:
+                raise PayloadTooLarge(limit)
+            at += len(piece) - len(decompressor.unused_data)
+        if at == len(body):
             return b"".join(parts)
+    raise BadRequest(f"the compressed body has more than {_MAX_MEMBERS} members")
 
 
 def _make_zstd(module: ModuleType) -> _Decode:

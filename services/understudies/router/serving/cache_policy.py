@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -29,21 +30,33 @@ _IGNORED_FIELDS: Final[Mapping[Api, frozenset[str]]] = {
     "decisions": frozenset(),
     "systemone": frozenset(),
 }
-_STATEFUL_FIELDS: Final = (
-    "previous_response_id",
-    "conversation",
-    "prompt",
-    "background",
-    "web_search_options",
-    "search_parameters",
-    "enable_search",
-    "plugins",
-    "mcp_servers",
-    "container",
+_REPEATABLE_FIELDS: Final = frozenset(
+    # What is asked, and in which form the answer is.
+    {"model", "messages", "system", "input", "instructions", "questions", "state", "tools", "tool_choice"}
+    | {"parallel_tool_calls", "max_tool_calls", "functions", "function_call", "response_format", "text", "n"}
+    | {"output_config", "output_format", "include", "logprobs", "top_logprobs", "modalities", "audio", "betas"}
+    | {"prediction", "verbosity", "context_management", "truncation", "documents", "citation_options"}
+    # Sampling of the model and the length of its answer.
+    | {"temperature", "top_p", "top_k", "top_a", "min_p", "typical_p", "frequency_penalty", "presence_penalty"}
+    | {"repetition_penalty", "repeat_penalty", "logit_bias", "seed", "random_seed", "stop", "stop_sequences"}
+    | {"stop_token_ids", "ignore_eos", "max_tokens", "max_completion_tokens", "max_output_tokens", "min_tokens"}
+    | {"reasoning", "reasoning_effort", "reasoning_format", "thinking", "enable_thinking", "thinking_budget"}
+    | {"include_reasoning", "prompt_mode", "chat_template", "chat_template_kwargs", "add_generation_prompt", "options"}
+    | {"guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs", "grammar"}
+    # Transport, routing, billing and the provider's own caching.
+    | {"stream", "stream_options", "store", "metadata", "user", "safety_identifier", "service_tier", "speed"}
+    | {"prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "cache_control", "cache_prompt"}
+    | {"inference_geo", "keep_alive", "provider", "models", "route", "transforms", "usage", "safe_prompt", "moderation"}
+    | {"anthropic_version", "anthropic_beta"}
 )
-"""Fields that make an answer depend on what is stored or done elsewhere, an empty object too."""
-_EMPTY_OBJECTS: Final = frozenset({"metadata", "logit_bias", "stream_options", "chat_template_kwargs", "extra_body"})
+"""Fields that leave an answer to the body alone; any other may make it depend on what is stored or found elsewhere."""
+_SEARCHING_MODEL: Final = re.compile(r"(?:^|/)(?:sonar|compound)\b|:online$|-search-(?:preview|api)|deep-research")
+"""Models that search the web without being asked to."""
+_EMPTY_OBJECTS: Final = frozenset({"metadata", "logit_bias", "stream_options", "chat_template_kwargs"})
 """Fields that ask for nothing with an empty object; others switch on by it what may differ at each call."""
+_ADDRESSES: Final = ("url", "image_url", "file_url", "video_url", "audio_url", "document_url")
+_TOOL_ARGUMENTS: Final = ("input", "arguments")
+_REFERENCES: Final = frozenset({"item_reference", "container_upload"})
 _CLIENT_TOOLS: Final = frozenset({"function", "custom"})
 """Tools that the caller runs; the provider runs all others, and they may return something else next time."""
 _KEY_HEADERS: Final = ("authorization", "x-api-key", "x-understudies-teacher-key")
@@ -85,9 +98,11 @@ def is_cacheable(body: Mapping[str, Any]) -> bool:
         and not isinstance(temperature, bool)
         and temperature == 0
         and body.get("n") in (None, 1)
-        and not any(is_switched_on(body.get(name)) for name in _STATEFUL_FIELDS)
+        and not any(is_switched_on(value) for name, value in body.items() if name not in _REPEATABLE_FIELDS)
         and not any(value == {} and name not in _EMPTY_OBJECTS for name, value in body.items())
         and _are_client_tools(body.get("tools"))
+        and not _SEARCHING_MODEL.search(str(body.get("model")))
+        and not _refers_elsewhere(body.get("messages") or body.get("input"))
     )
 
 
@@ -119,6 +134,21 @@ def cache_key(
     asked = {name: value for name, value in body.items() if name not in left_out and name != "model"}
     who = [tenant, task, api, model, *_headers(forwarded_headers or {}), *([f"?{query}"] if query else [])]
     return hashlib.sha256(_canonical([who, asked])).hexdigest()
+
+
+def _refers_elsewhere(value: Any) -> bool:
+    """Return whether what is asked names a stored item, or an address, where something else may be next time."""
+    if isinstance(value, Mapping):
+        kind = value.get("type")
+        if (isinstance(kind, str) and kind in _REFERENCES) or any(_is_address(value.get(name)) for name in _ADDRESSES):
+            return True
+        # What a tool was called with is text to the model, also where it is an address.
+        return any(_refers_elsewhere(inner) for name, inner in value.items() if name not in _TOOL_ARGUMENTS)
+    return isinstance(value, list) and any(map(_refers_elsewhere, value))
+
+
+def _is_address(value: Any) -> bool:
+    return isinstance(value, str) and value[:8].lower().startswith(("http://", "https://"))
 
 
 def _are_client_tools(tools: Any) -> bool:

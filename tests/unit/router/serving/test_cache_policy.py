@@ -109,6 +109,18 @@ def test_any_body_has_a_key(value: Any) -> None:
         {"background": False},
         {"web_search_options": None},
         {"mcp_servers": [], "metadata": {}, "logit_bias": {}},
+        {"service_tier": "flex", "prompt_cache_key": "k", "store": True, "top_k": 3, "guided_json": {"type": "object"}},
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}]}
+            ]
+        },
+        {"messages": [{"role": "user", "content": "see https://example.org/"}]},
+        {
+            "messages": [
+                {"role": "assistant", "content": [{"type": "tool_use", "name": "f", "input": {"url": "https://a.org"}}]}
+            ]
+        },
     ],
 )
 def test_one_answer_at_temperature_0_is_repeatable(more: dict[str, Any]) -> None:
@@ -137,6 +149,26 @@ def test_one_answer_at_temperature_0_is_repeatable(more: dict[str, Any]) -> None
         {"previous_response_id": "resp_1"},
         {"conversation": "conv_1"},
         {"background": True},
+        {"data_sources": [{"type": "azure_search"}]},
+        {"venice_parameters": {"enable_web_search": "on"}},
+        {"extra_body": {"enable_search": True}},
+        {"connectors": [{"id": "web-search"}]},
+        {"search_recency_filter": "week"},
+        {"model": "openai/gpt-4o:online"},
+        {"model": "perplexity/sonar-pro"},
+        {"model": "groq/compound"},
+        {"model": "gpt-4o-search-preview"},
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a.org/b"}}]}]},
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "document", "source": {"type": "url", "url": "HTTP://a"}}]}
+            ]
+        },
+        {"messages": None, "input": [{"type": "item_reference", "id": "msg_1"}]},
+        {
+            "messages": None,
+            "input": [{"role": "user", "content": [{"type": "input_file", "file_url": "https://a.org"}]}],
+        },
     ],
 )
 def test_what_depends_on_more_than_the_body_is_not_repeatable(more: dict[str, Any]) -> None:

@@ -59,7 +59,8 @@ def changed_records(draw: st.DrawFn) -> dict[str, Any]:
 def found_in(record: Any) -> list[RecordedCall | SkippedLine]:
     reader = LogReader()
     found = [one for inner in iter_enveloped(record) if (one := reader._read(1, inner, tuple(inner))) is not None]
-    found += [reader._build(j.line, j.format, j.read) for j in reader._joins.finish() if j.read is not None]
+    joined = [reader._build(j.line, j.format, j.read) for j in reader._joins.finish() if j.read is not None]
+    found += [one for one in joined if one is not None]
     found += reader._finish_spans()
     assert not [one for one in found if isinstance(one, SkippedLine) and one.reason.startswith(FAULT)]
     return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from types import MethodType
 from typing import Any
 
 _LIBRARIES = ("openai", "anthropic")
@@ -44,7 +45,7 @@ class ClientProxy:
         if callable(value) and not _is_part(value):
             if name in _RECORDED_METHODS and _is_recorded(part):
                 return self._understudies_wrap(value)
-            if name in _RUNNING_METHODS and _is_recorded(part) and hasattr(value, "__func__"):
+            if name in _RUNNING_METHODS and _is_recorded(part) and isinstance(value, MethodType):
                 return partial(value.__func__, self)  # so that it calls the model through this proxy
             if name in _COPYING_METHODS and is_official_client(part):
                 return lambda *args, **kwargs: ClientProxy(value(*args, **kwargs), self._understudies_wrap)

@@ -1,6 +1,7 @@
 """Publish to Kafka and consume from it."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -34,6 +35,8 @@ _MAX_POLL_INTERVAL_MS: Final = 12 * 86_400_000
 _REBALANCE_TIMEOUT_MS: Final = 60_000
 _TOPIC_CHECK_S: Final = 10.0
 """Pause between checks that the topics are those that are read: a request to one broker."""
+_LOOK_PATIENCE_S: Final = 2.0
+"""Longest wait at the stop for such a check that is under way."""
 _ABSENCES_OF_A_DELETED_TOPIC: Final = 3
 """Checks in a row at which a topic is missing until it counts as deleted; one with another id counts at once."""
 
@@ -161,7 +164,10 @@ class KafkaBus(Bus):
         """Look now and then for a topic that was deleted: the consumer goes on at its offset as if nothing had been."""
         absences: dict[str, int] = {}
         while True:
-            await asyncio.sleep(_TOPIC_CHECK_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _TOPIC_CHECK_S)
+            if self._stopping.is_set():
+                return
             try:
                 found = await fetch_topic_ids(self.settings, self._topics)
             except RetryLater:
@@ -197,6 +203,8 @@ class KafkaBus(Bus):
         """Let the running handler finish, then disconnect, and leave the group at once."""
         self._stopping.set()
         if self._topic_watch is not None:
+            # A request that is cancelled while it connects would leave its connection open.
+            await asyncio.wait({self._topic_watch}, timeout=_LOOK_PATIENCE_S)
             self._topic_watch.cancel()
             await asyncio.wait({self._topic_watch})
         if self._instance is not None and self._subscriber is not None and self._subscriber.consumer is not None:

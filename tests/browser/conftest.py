@@ -68,7 +68,7 @@ class _Serving:
 
                 async def publish(event: Promotion) -> None:
                     decided.append(event)
-                    data.reader.budget.task_state(event.task).fold(event)
+                    data.budget.task_state(event.task).fold(event)
                     await data.source.store.insert("promotions", [encode(event)])
 
                 access = StatusSettings().create_access("127.0.0.1", "token", data.source.rules)

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.support.stores import open_migrated_store
 
+from understudies.budget.app import BudgetApp
 from understudies.budget.app import create_app as create_budget
 from understudies.budget.settings import BudgetSettings
 from understudies.console.source import ConsoleSource
@@ -74,6 +75,7 @@ class ConsoleData:
 
     source: ConsoleSource
     reader: StatusReader
+    budget: BudgetApp
     events: Sequence[Event]
 
     def of_verdicts(self) -> list[Verdict]:
@@ -92,7 +94,8 @@ async def open_console_data(folder: Path) -> AsyncIterator[ConsoleData]:
     events = make_events(_write_artifact(files))
     async with open_migrated_store() as store:
         await insert_events(store, events)
-        reader = _create_reader(store, files, events)
+        budget = _create_budget(events)
+        reader = _create_reader(store, files, budget)
 
         async def fetch_health() -> list[ServiceHealth]:
             return [ServiceHealth("observer", 0), ServiceHealth("router", None, "triage@1 cannot be loaded: <gone>")]
@@ -106,7 +109,7 @@ async def open_console_data(folder: Path) -> AsyncIterator[ConsoleData]:
             services=fetch_health,
             settings=(("Budget", BudgetSettings(min_examples=321)), ("Evaluator", EvaluatorSettings())),
         )
-        yield ConsoleData(source, reader, events)
+        yield ConsoleData(source, reader, budget, events)
 
 
 async def insert_events(store: Store, events: Sequence[Event]) -> None:
@@ -115,11 +118,15 @@ async def insert_events(store: Store, events: Sequence[Event]) -> None:
         await store.insert(table, [encode(event) for event in events if isinstance(event, kind)])
 
 
-def _create_reader(store: Store, files: ObjectStore, events: Sequence[Event]) -> StatusReader:
+def _create_budget(events: Sequence[Event]) -> BudgetApp:
     bus = KafkaBus(BusSettings(bootstrap="nowhere:0"), "budget")
     budget = create_budget(BudgetSettings(), bus=bus, rules=RULES, new_id=SeededIds(2))
     for event in events:
         budget.task_state(event.task).fold(event)
+    return budget
+
+
+def _create_reader(store: Store, files: ObjectStore, budget: BudgetApp) -> StatusReader:
     return StatusReader(
         store=store,
         budget=budget,

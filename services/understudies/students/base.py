@@ -85,7 +85,10 @@ class PreparingStudent(Protocol):
     """Student that answers many requests faster if it is told of them before they come one by one."""
 
     async def prepare(self, requests: Sequence[Request]) -> None:
-        """Compute for all requests at once what their answers need; the answers are the same without it."""
+        """Compute for all requests at once what their answers need, instead of what was prepared before.
+
+        The answers are the same without it, their confidences but for rounding in single precision.
+        """
         ...
 
 

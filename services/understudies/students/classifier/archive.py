@@ -1,5 +1,6 @@
 """Pack and unpack a classifier's files: JSON for text, NumPy arrays without pickle for numbers."""
 
+import hashlib
 import io
 import json
 import zipfile
@@ -25,6 +26,12 @@ def pack(words: Mapping[str, Any], numbers: Arrays) -> dict[str, bytes]:
     np.savez(stream, allow_pickle=False, **numbers)
     text = json.dumps(words, ensure_ascii=False, sort_keys=True)
     return {JSON_FILE: text.encode("utf-8", "surrogatepass"), ARRAYS_FILE: stream.getvalue()}
+
+
+def digest(content: Mapping[str, bytes]) -> bytes:
+    """Return a digest of the two files, also where one is missing."""
+    digests = [hashlib.blake2b(content.get(name, b"")).digest() for name in FILE_NAMES]
+    return hashlib.blake2b(b"".join(digests)).digest()
 
 
 def unpack(content: Mapping[str, bytes]) -> tuple[dict[str, Any], Arrays]:

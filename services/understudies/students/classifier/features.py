@@ -101,11 +101,6 @@ class Featurizer:
         featurizer = cls([grams for grams, _ in fitted], centre, encoder=encoder)
         return featurizer, Features(_stack([rows for _, rows in fitted]), normalize_rows(sentences - centre))
 
-    def prepare(self, texts: Sequence[str]) -> None:
-        """Encode texts in batches, which takes less than one by one; their vectors are cached."""
-        if self.encoder:
-            sentence_encoder().vectors([normalize_text(text) for text in texts])
-
     def is_prepared(self, texts: Sequence[str]) -> bool:
         """Return whether no text has to be encoded first."""
         return not self.encoder or all(sentence_encoder().is_cached(normalize_text(text)) for text in texts)

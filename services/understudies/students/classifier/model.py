@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +37,13 @@ _CHUNK = 1_000
 _FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class ClassifierModel:
-    """Predict one of the training labels, and the probability that the teacher agrees."""
+    """Predict one of the training labels, and the probability that the teacher agrees.
+
+    Nobody changes a model, so that all who read the same files in a process share one: it takes tens of megabytes, and
+    a platform in one process has it once to try a student and once to serve it.
+    """
 
     labels: tuple[str, ...]
     featurizer: Featurizer
@@ -60,10 +65,6 @@ class ClassifierModel:
             labels += [self.labels[label] for label in prediction.labels]
         return labels, confidences
 
-    def prepare(self, texts: Sequence[str]) -> None:
-        """Compute at once what the predictions for these texts need one by one."""
-        self.featurizer.prepare(texts)
-
     def is_prepared(self, texts: Sequence[str]) -> bool:
         """Return whether a prediction for these texts takes no more than a millisecond each."""
         return self.featurizer.is_prepared(texts)
@@ -80,12 +81,17 @@ class ClassifierModel:
     @classmethod
     def from_files(cls, content: Mapping[str, bytes]) -> "ClassifierModel":
         """Read the model that `to_files` wrote; raises ArtifactError if a file is missing, damaged or foreign."""
-        words, numbers = archive.unpack(content)
-        try:
-            model = _from_archive(words, numbers)
-            model.predict([""])
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise ArtifactError(f"the files do not contain a classifier of this version: {error!r}") from error
+        digest = archive.digest(content)
+        model = _in_use.get(digest)
+        if model is None:
+            words, numbers = archive.unpack(content)
+            try:
+                model = _from_archive(words, numbers)
+                model.predict([""])
+            except (KeyError, TypeError, ValueError, IndexError) as error:
+                raise ArtifactError(f"the files do not contain a classifier of this version: {error!r}") from error
+            # Of two threads that read the same files at once, one model is kept.
+            model = _in_use.setdefault(digest, model)
         return model
 
     def save(self, folder: Path) -> None:
@@ -101,6 +107,10 @@ class ClassifierModel:
             return cls.from_files({name: (folder / name).read_bytes() for name in archive.FILE_NAMES})
         except OSError as error:
             raise ArtifactError(f"cannot read a classifier in {str(folder)!r}: {error}") from error
+
+
+_in_use: Final = WeakValueDictionary[bytes, ClassifierModel]()
+"""The models that were read from files, by the digest of these, for as long as anybody uses them."""
 
 
 def fit_classifier(

@@ -24,6 +24,8 @@ MIN_COVERED_SHARE = 0.80
 _ANSWERS = "answers.json"
 _MODEL = "model/"
 _INLINE_BATCH = 4
+_MAX_PREPARED = 10_000
+"""Texts whose answers are computed before they are asked for; what else is prepared is computed when it is asked."""
 _AS_MESSAGES = TypeAdapter(dict[str, Message])
 
 
@@ -42,17 +44,22 @@ class ClassifierStudent:
         self._model = model
         self._answers = dict(answers)
         self.extractor = extractor or TextExtractor()
+        self._prepared: dict[str, Answer] = {}
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
         texts = [self.extractor(request) for request in requests]
+        if all(text in self._prepared for text in texts):
+            return [self._prepared[text] for text in texts]
         # A few requests are answered faster than a thread starts; more must not block the event loop.
         if len(requests) <= _INLINE_BATCH and self._model.is_prepared(texts):
             return self._answer(texts)
         return await asyncio.to_thread(self._answer, texts)
 
     async def prepare(self, requests: Sequence[Request]) -> None:
-        texts = [self.extractor(request) for request in requests]
-        await asyncio.to_thread(self._model.prepare, texts)
+        texts = list(dict.fromkeys(self.extractor(request) for request in requests))[:_MAX_PREPARED]
+        # One by one, each reads all that was learned from memory: the support vectors take tens of megabytes.
+        answers = await asyncio.to_thread(self._answer, texts)
+        self._prepared = dict(zip(texts, answers, strict=True))
 
     def _answer(self, texts: Sequence[str]) -> list[Answer]:
         if not texts:

@@ -1,3 +1,4 @@
+import gc
 import json
 
 import pytest
@@ -11,8 +12,9 @@ from understudies.judges.answer_key import canonical_answer
 from understudies.judges.choice import choose_judge
 from understudies.judges.registry import parse_judge
 from understudies.students.base import classifier_text
+from understudies.students.classifier import archive
+from understudies.students.classifier.model import _in_use
 from understudies.students.classifier.student import ClassifierStudent, NotClosedSetError, closed_answer_set
-from understudies.students.encoder.sentence_encoder import sentence_encoder
 
 
 def fitted(data: Dataset, seed: int = 1) -> ClassifierStudent:
@@ -161,8 +163,34 @@ async def test_what_was_prepared_is_answered_alike() -> None:
     student = ClassifierStudent.fit(data.in_split("train"), data.in_split("validation"), seed=1, encoder=True)
     requests = [user_request(f"where has my card gone in week {number}, and why?") for number in range(40)]
     alone = [(await student.answer([request]))[0] for request in requests[:20]]
-    sentence_encoder.cache_clear()
-    assert not student._model.is_prepared([student.extractor(requests[0])])
-    await student.prepare(requests)
-    assert student._model.is_prepared([student.extractor(request) for request in requests])
-    assert [(await student.answer([request]))[0] for request in requests[:20]] == alone
+    await student.prepare([*requests, *requests])
+    together = [(await student.answer([request]))[0] for request in requests[:20]]
+    assert [one.message for one in together] == [one.message for one in alone]
+    assert [one.confidence for one in together] == pytest.approx([one.confidence for one in alone], abs=1e-5)
+    assert [one.confidence for one in together] == [one.confidence for one in await student.answer(requests[:20])]
+
+
+async def test_only_the_texts_prepared_last_are_kept() -> None:
+    data = intents(90)
+    student = ClassifierStudent.fit(data.in_split("train"), data.in_split("validation"), seed=1)
+    first, second = user_request("where has my card gone?"), user_request("why was I charged twice?")
+    await student.prepare([first])
+    await student.prepare([second])
+    assert list(student._prepared) == [student.extractor(second)]
+    assert [one.message for one in await student.answer([first, second])] == [
+        (await student.answer([one]))[0].message for one in (first, second)
+    ]
+
+
+def test_models_read_from_the_same_files_are_one_while_in_use() -> None:
+    data = intents(90)
+    files = ClassifierStudent.fit(data.in_split("train"), data.in_split("validation"), seed=1).to_files()
+    tried, served = ClassifierStudent.from_files(files), ClassifierStudent.from_files(dict(files))
+    other = ClassifierStudent.fit(data.in_split("train"), data.in_split("validation"), seed=2).to_files()
+    assert served._model is tried._model
+    assert ClassifierStudent.from_files(other)._model is not tried._model
+    digest = archive.digest({name.removeprefix("model/"): content for name, content in files.items()})
+    assert digest in _in_use
+    del tried, served
+    gc.collect()
+    assert digest not in _in_use

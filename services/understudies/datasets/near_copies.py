@@ -94,5 +94,8 @@ def masked_word_hashes(text: str) -> frozenset[int]:
 
 
 def _are_alike(one: frozenset[int], other: Collection[int]) -> bool:
+    few, many = sorted((len(one), len(other)))
+    if few < SIMILARITY_THRESHOLD * many:
+        return False
     shared = len(one.intersection(other))
     return shared >= SIMILARITY_THRESHOLD * (len(one) + len(other) - shared)

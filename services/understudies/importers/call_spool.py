@@ -4,17 +4,21 @@ import pickle
 import sys
 import tempfile
 import weakref
+from array import array
 from collections import OrderedDict
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, overload
 
 from understudies.events import Request, Response, Usage
 from understudies.importers.recorded_call import RecordedCall
+from understudies.runtime.moments import Moments
 
 _MAX_LOADED: Final = 64
 """Calls whose content stays in memory: while a call is played, it is looked at several times."""
+_UNDATED: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Stands in a column for the time of a call without one."""
 
 
 class _Content(NamedTuple):
@@ -75,8 +79,7 @@ class SpooledCall(RecordedCall):
     tags = _on_disk(lambda content: content.tags)
 
     def __init__(self, spool: CallSpool, place: int, size: int, call: RecordedCall) -> None:
-        self._spool, self._place, self._size = spool, place, size
-        self._digest = bytes.fromhex(call.fingerprint)
+        self._place_on(spool, place, size, bytes.fromhex(call.fingerprint))
         self._keep(
             line=call.line,
             at=call.at,
@@ -95,13 +98,79 @@ class SpooledCall(RecordedCall):
     def with_changes(self, *, at: datetime | None, task: str | None, episode: str | None) -> Self:
         """Return the same call with another time, task and episode."""
         changed = object.__new__(type(self))
-        changed._spool, changed._place, changed._size = self._spool, self._place, self._size
-        changed._digest = self._digest
+        changed._place_on(self._spool, self._place, self._size, self._digest)
         kept = {"line": self.line, "model": self.model, "critical": self.critical, "trace": self.trace}
         changed._keep(at=at, task=task, episode=episode, **kept)
         return changed
+
+    def _place_on(self, spool: CallSpool, place: int, size: int, digest: bytes) -> None:
+        self._spool, self._place, self._size, self._digest = spool, place, size, digest
 
     def _keep(self, **fields: object) -> None:
         """Set fields of the call, which type checkers take for frozen."""
         for name, value in fields.items():
             object.__setattr__(self, name, value)
+
+
+class _SharedValues:
+    """Values by place, each of them once in memory."""
+
+    def __init__(self, values: Iterable[str | None]) -> None:
+        known: dict[str | None, int] = {}
+        self._places = array("I", [known.setdefault(value, len(known)) for value in values])
+        self._values = list(known)
+
+    def __getitem__(self, place: int) -> str | None:
+        return self._values[self._places[place]]
+
+
+class SpooledCalls(Sequence[RecordedCall]):
+    """Calls of one spool in columns, each made anew when it is looked at: as objects they take five times the memory.
+
+    Raises ValueError for calls of several spools, and for fingerprints of several lengths.
+    """
+
+    def __init__(self, calls: Sequence[SpooledCall]) -> None:
+        self._spools = {id(call._spool): call._spool for call in calls}
+        widths = {len(call._digest) for call in calls}
+        if len(self._spools) > 1 or len(widths) > 1:
+            raise ValueError(f"calls of {len(self._spools)} spools, with fingerprints of {sorted(widths)} bytes")
+        self._width = max(widths, default=0)
+        self._digests = b"".join(call._digest for call in calls)
+        self._places = array("Q", [call._place for call in calls])
+        self._sizes = array("Q", [call._size for call in calls])
+        self._lines = array("Q", [call.line for call in calls])
+        self._critical = bytes(call.critical for call in calls)
+        self._columns = {
+            name: _SharedValues(getattr(call, name) for call in calls) for name in ("task", "model", "episode", "trace")
+        }
+        self._moments = Moments(call.at or _UNDATED for call in calls)
+        self._dated = bytes(call.at is not None for call in calls)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> RecordedCall: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[RecordedCall]: ...
+    def __getitem__(self, index: int | slice) -> RecordedCall | list[RecordedCall]:
+        if isinstance(index, slice):
+            return [self._make(place) for place in range(len(self))[index]]
+        return self._make(range(len(self))[index])
+
+    def _make(self, place: int) -> RecordedCall:
+        call = object.__new__(SpooledCall)
+        digest = self._digests[self._width * place : self._width * (place + 1)]
+        [spool] = self._spools.values()
+        call._place_on(spool, self._places[place], self._sizes[place], digest)
+        kept = {name: values[place] for name, values in self._columns.items()}
+        at, critical = self._moments[place] if self._dated[place] else None, bool(self._critical[place])
+        call._keep(line=self._lines[place], at=at, critical=critical, **kept)
+        return call
+
+
+def pack_calls(calls: Sequence[RecordedCall]) -> Sequence[RecordedCall]:
+    """Return the calls with less of them in memory, if they are on disk."""
+    spooled = [call for call in calls if isinstance(call, SpooledCall)]
+    return SpooledCalls(spooled) if len(spooled) == len(calls) else calls

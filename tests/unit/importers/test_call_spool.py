@@ -1,7 +1,7 @@
 """A spooled call is the call that was put, and holds no request or answer in memory."""
 
 from dataclasses import fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 from tests.support.recorded_calls import recorded_call
 
 from understudies.events import Usage
-from understudies.importers.call_spool import CallSpool
+from understudies.importers.call_spool import CallSpool, SpooledCalls, pack_calls
 from understudies.importers.reader import read_calls
 from understudies.importers.recorded_call import RecordedCall
 
@@ -40,6 +40,39 @@ def test_a_change_keeps_the_rest() -> None:
     assert (changed.at, changed.task, changed.episode, changed.line) == (at, "triage", "trip", 3)
     assert (changed.response, changed.fingerprint) == (given.response, given.fingerprint)
     assert given.task != "triage"
+
+
+def _fields(call: RecordedCall) -> list[object]:
+    return [getattr(call, field.name) for field in fields(RecordedCall)]
+
+
+def test_packed_calls_are_as_they_were() -> None:
+    spool, east = CallSpool(), timezone(timedelta(hours=2))
+    given = [
+        recorded_call(answer="yes", line=3),
+        replace(recorded_call(asked="other", task="triage", model="teacher-2"), episode="trip"),
+        replace(recorded_call(line=2**40), at=datetime(2026, 1, 5, 1, 2, 3, 456789, tzinfo=east), critical=True),
+        replace(recorded_call(), at=None, trace="t-1"),
+        replace(recorded_call(), at=datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)),
+    ]
+    packed = pack_calls([spool.put(call) for call in given])
+    assert isinstance(packed, SpooledCalls)
+    assert list(map(_fields, packed)) == list(map(_fields, given))
+    assert _fields(packed[-1]) == _fields(given[-1])
+    assert list(map(_fields, packed[1:3])) == list(map(_fields, given[1:3]))
+    with pytest.raises(IndexError):
+        packed[len(given)]
+    assert list(pack_calls([])) == []
+
+
+def test_calls_in_memory_are_left_as_they_are() -> None:
+    mixed = [recorded_call(), CallSpool().put(recorded_call())]
+    assert pack_calls(mixed) is mixed
+
+
+def test_calls_of_two_spools_are_not_packed() -> None:
+    with pytest.raises(ValueError, match="2 spools"):
+        SpooledCalls([CallSpool().put(recorded_call()), CallSpool().put(recorded_call())])
 
 
 @pytest.mark.parametrize("episode", [None, "own"])

@@ -66,7 +66,8 @@ class EventCollector:
         self._answers: dict[bytes, bytes] = {}
         self._costs: dict[str, Decimal] = {}
         self.audit_costs: dict[str, Decimal] = {}
-        self.shadow_students: defaultdict[str, list[str]] = defaultdict(list)
+        self.shadow_students: dict[str, tuple[str, ...]] = {}
+        self._student_groups: dict[tuple[str, ...], tuple[str, ...]] = {}
         self.student_prices: dict[str, Decimal] = {}
         self.student_judges: dict[str, str] = {}
         self.verdicts: defaultdict[str, list[ObservedVerdict]] = defaultdict(list)
@@ -83,14 +84,17 @@ class EventCollector:
     def _collect(self, event: Event) -> None:
         if isinstance(event, Invocation):
             if event.audits is not None:
-                self.audit_costs[event.audits] = usd(self.audit_costs.get(event.audits, Decimal(0)) + event.cost_usd)
+                call = self._shared_id(event.audits)
+                self.audit_costs[call] = usd(self.audit_costs.get(call, Decimal(0)) + event.cost_usd)
             else:
                 self.invocations[event.id] = self._to_played(event)
         elif isinstance(event, Verdict):
             if event.phase != "self_agreement":
                 self.student_judges[event.student] = event.judge
             if event.phase in ("validation", "shadow"):
-                self.shadow_students[event.invocation].append(event.student)
+                call = self._shared_id(event.invocation)
+                students = (*self.shadow_students.get(call, ()), sys.intern(event.student))
+                self.shadow_students[call] = self._student_groups.setdefault(students, students)
             if event.confidence is not None and (event.counts or (event.phase == "audit" and not event.spot_check)):
                 verdict = ObservedVerdict(event.at, event.confidence, event.agreed, event.phase == "audit")
                 self.verdicts[event.student].append(verdict)
@@ -98,6 +102,11 @@ class EventCollector:
             self.lifecycle_events.append(event)
             if isinstance(event, Promotion):
                 self._collect_training(event)
+
+    def _shared_id(self, call: str) -> str:
+        """Return the id as its call has it, if that was collected: many events name the same call."""
+        played = self.invocations.get(call)
+        return call if played is None else played.id
 
     def _to_played(self, event: Invocation) -> PlayedCall:
         """Return what is needed of a call, sharing what many have alike."""

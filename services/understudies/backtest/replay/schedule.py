@@ -14,7 +14,9 @@ from typing import overload
 from uuid import UUID
 
 from understudies.events import SeededIds, position
+from understudies.importers.call_spool import pack_calls
 from understudies.importers.recorded_call import RecordedCall
+from understudies.runtime.moments import Moments
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,8 @@ class Schedule(Sequence[ScheduledCall]):
         new_id = SeededIds(f"{seed}:calls")
         known: dict[str, Decimal] = {}
         self._seed = seed
-        self._times = [at for at, _ in timeline]
-        self._calls = [call for _, call in timeline]
+        self._times = Moments(at for at, _ in timeline)
+        self._calls = pack_calls([call for _, call in timeline])
         self._prices = [known.setdefault(str(one), one) for one in map(price, self._calls)]
         self._ids = b"".join(UUID(new_id(at)).bytes for at in self._times)
         self._by_task: defaultdict[str, array[int]] = defaultdict(lambda: array("Q"))
@@ -78,11 +80,35 @@ class Schedule(Sequence[ScheduledCall]):
         """Yield the calls of one task."""
         return map(self._make, self._by_task.get(task, ()))
 
+    def recorded(self, task: str) -> Sequence[RecordedCall]:
+        """The recorded calls of one task, each made anew when it is looked at."""
+        return _PickedCalls(self._calls, self._by_task.get(task, array("Q")))
+
     def _make(self, index: int) -> ScheduledCall:
         call = self._calls[index]
         name = str(UUID(bytes=self._ids[16 * index : 16 * index + 16]))
         sample = position(f"{self._seed}:{index}", "draw")
         return ScheduledCall(name, self._times[index], call.task or "", call, self._prices[index], sample)
+
+
+class _PickedCalls(Sequence[RecordedCall]):
+    """Some of the calls."""
+
+    def __init__(self, calls: Sequence[RecordedCall], places: Sequence[int]) -> None:
+        self._calls = calls
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> RecordedCall: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[RecordedCall]: ...
+    def __getitem__(self, index: int | slice) -> RecordedCall | list[RecordedCall]:
+        if isinstance(index, slice):
+            return [self._calls[place] for place in self._places[index]]
+        return self._calls[self._places[index]]
 
 
 def schedule_calls(

@@ -30,10 +30,16 @@ def select_judges(calls: Sequence[ScheduledCall], rules: Rules) -> dict[str, Jud
 
     It is for tasks of which no student is judged.
     """
+    return {task: _select_judge(rules.for_task(task).judge, recorded) for task, recorded in _by_task(calls).items()}
+
+
+def _by_task(calls: Sequence[ScheduledCall]) -> dict[str, Sequence[RecordedCall]]:
+    if isinstance(calls, Schedule):
+        return {task: calls.recorded(task) for task in calls.tasks}
     by_task: dict[str, list[RecordedCall]] = {}
     for call in calls:
         by_task.setdefault(call.task, []).append(call.call)
-    return {task: _select_judge(rules.for_task(task).judge, recorded) for task, recorded in by_task.items()}
+    return {**by_task}
 
 
 def _select_judge(judge_name: str | None, recorded: Sequence[RecordedCall]) -> Judge:

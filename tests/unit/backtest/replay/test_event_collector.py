@@ -63,7 +63,7 @@ async def test_every_answer_in_shadow_is_counted_whether_it_is_evidence_or_not()
         make_verdict(third, phase="audit"),
         make_verdict(third, phase="self_agreement", student="teacher"),
     )
-    assert witness.shadow_students == {first.id: [f"{TASK}@1", f"{TASK}@2"], second.id: [f"{TASK}@1"]}
+    assert witness.shadow_students == {first.id: (f"{TASK}@1", f"{TASK}@2"), second.id: (f"{TASK}@1",)}
 
 
 async def test_what_a_students_answers_cost_is_kept_where_validation_tells() -> None:

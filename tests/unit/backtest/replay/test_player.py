@@ -70,12 +70,16 @@ def test_calls_are_the_same_in_whatever_way_they_are_looked_at() -> None:
     timeline = [(hours_after_monday(n), make_recorded_call(n, task=name)) for n, name in enumerate(names)]
     calls = schedule_calls(timeline, lambda call: Decimal(call.line), seed=1)
     every = [*calls]
-    assert (len(calls), calls.tasks, calls.times) == (5, ["a", "b", "c"], [call.at for call in every])
+    assert (len(calls), calls.tasks, [*calls.times]) == (5, ["a", "b", "c"], [call.at for call in every])
     assert [calls[place] for place in range(5)] == every
     assert (calls[-1], calls[1:3]) == (every[4], every[1:3])
     assert {name: [*calls.iter_task(name)] for name in "abcd"} == {
         "a": [every[1], every[4]], "b": [every[0], every[2]], "c": [every[3]], "d": []
     }  # fmt: skip
+    assert {name: [*calls.recorded(name)] for name in "abd"} == {
+        "a": [every[1].call, every[4].call], "b": [every[0].call, every[2].call], "d": []
+    }  # fmt: skip
+    assert calls.recorded("a")[-1:] == [every[4].call]
     with pytest.raises(IndexError):
         calls[5]
 

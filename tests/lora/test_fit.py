@@ -1,17 +1,20 @@
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from tests.support.lora_jobs import job, texts
 
-from understudies.trainer.lora.agreement import AgreementMeter
+from understudies.trainer.lora.agreement import Agreement, AgreementMeter
+from understudies.trainer.lora.checkpoint import Counters
 from understudies.trainer.lora.encoding import PackedRows
 from understudies.trainer.lora.fit import AdapterFit, NotTrainable, Terminated
 from understudies.trainer.lora.job import BEST_FOLDER, CHECKPOINT_FOLDER, Progress
 from understudies.trainer.lora.model import AdaptedModel
+from understudies.trainer.lora.ranks import Ranks
 
 TRAIN, VALIDATION = texts(60), texts(12, first=200)
 
@@ -40,6 +43,43 @@ def test_what_agrees_on_everything_is_trained_no_longer(base_folder: Path, tmp_p
     finished = AdapterFit(job(base_folder, **settings), tmp_path, lambda _: None).run(TRAIN, VALIDATION)
     assert finished.ended_by == "patience"
     assert finished.step < finished.steps
+
+
+def evaluated(tmp_path: Path, shares: list[float], examples: int = 54) -> tuple[list[int], list[int], AdapterFit]:
+    """Return after each evaluation the step of the adapter that is kept, and how many in a row were worse."""
+    fit = AdapterFit(job(tmp_path), tmp_path, lambda _: None)
+    found = iter([Agreement(share, [""] * examples) for share in shares])
+    fit._ranks = cast(Ranks, SimpleNamespace(as_first=lambda value: value, is_first=True))
+    fit._meter = cast(AgreementMeter, SimpleNamespace(measure=lambda: next(found)))
+    fit._model = cast(AdaptedModel, SimpleNamespace(save=lambda _: None))
+    counters, kept, worse = Counters(), list[int](), list[int]()
+    for step in range(1, len(shares) + 1):
+        counters = fit._evaluate(counters.model_copy(update={"step": step}))
+        kept.append(counters.best_step)
+        worse.append(counters.worse_in_a_row)
+    return kept, worse, fit
+
+
+def test_of_adapters_that_the_sample_cannot_tell_apart_the_later_one_is_kept(tmp_path: Path) -> None:
+    # The standard error of .907 of 54 is .0395.
+    kept, worse, fit = evaluated(tmp_path, [0.704, 0.907, 0.889, 0.87])
+    assert (kept, worse) == ([1, 2, 3, 4], [0, 0, 0, 0])
+    assert fit._best_answers().share == 0.87
+
+
+def test_an_adapter_that_is_worse_by_more_than_a_standard_error_is_not_kept(tmp_path: Path) -> None:
+    kept, worse, fit = evaluated(tmp_path, [0.907, 0.87, 0.852, 0.8, 0.88, 0.85])
+    # It is the best one that counts, so that one small loss after another is noticed.
+    assert (kept, worse) == ([1, 2, 2, 2, 5, 5], [0, 0, 1, 2, 0, 1])
+    assert fit._best_answers().share == 0.88
+
+
+def test_what_agrees_on_everything_is_not_given_up_for_less(tmp_path: Path) -> None:
+    assert evaluated(tmp_path, [1.0, 0.98, 1.0])[:2] == ([1, 1, 3], [0, 1, 2])
+
+
+def test_without_an_example_to_evaluate_the_last_adapter_is_kept(tmp_path: Path) -> None:
+    assert evaluated(tmp_path, [0.0, 0.0], examples=0)[:2] == ([1, 2], [0, 0])
 
 
 def test_a_training_that_was_ended_resumes_at_its_checkpoint_and_ends_with_the_same_adapter(

@@ -1,6 +1,7 @@
 """Fit an adapter: packed rows, loss on the answers, early stopping by judged agreement, checkpoints."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -188,16 +189,26 @@ class AdapterFit:
         return total
 
     def _evaluate(self, counters: Counters) -> Counters:
+        """Keep the adapter unless it agrees less often than the best one by more than a standard error.
+
+        The sample is small, and the learning rate falls to the end: of adapters that it cannot tell apart the later one
+        is the better (the one-standard-error rule of Breiman, Friedman, Olshen and Stone 1984, "Classification and
+        regression trees", section 3.4.3).
+        """
         found = self._ranks.as_first(self._meter.measure() if self._ranks.is_first else _UNKNOWN)
+        best = max(found.share, counters.best_agreement)
+        is_kept = found.share >= best - _standard_error(counters.best_agreement, len(found.answers))
         # What agrees on everything cannot become better.
-        is_better = found.share > counters.best_agreement or found.share == counters.best_agreement < 1.0
-        update: dict[str, float] = {"worse_in_a_row": 0 if is_better else counters.worse_in_a_row + 1}
-        # Of equals the later one counts: it has seen more examples.
-        if found.share >= counters.best_agreement:
+        is_done = counters.best_agreement == 1.0
+        update: dict[str, float] = {
+            "worse_in_a_row": 0 if is_kept and not is_done else counters.worse_in_a_row + 1,
+            "best_agreement": best,
+        }
+        if is_kept:
             self._best = found
             if self._ranks.is_first:
                 self._model.save(self.folder / BEST_FOLDER)
-            update |= {"best_step": counters.step, "best_agreement": found.share}
+            update["best_step"] = counters.step
         return counters.model_copy(update=update)
 
     def _best_answers(self) -> Agreement:
@@ -220,3 +231,8 @@ class AdapterFit:
             cost_usd=(self.job.settings.usd_per_hour * hours).quantize(Decimal("0.000001")),
             judging_usd=self._judging.total_usd,
         )
+
+
+def _standard_error(share: float, n: int) -> float:
+    """Return the standard error of a share of n examples; 0 without any."""
+    return math.sqrt(max(0.0, share * (1 - share)) / n) if n else 0.0

@@ -44,7 +44,11 @@ class LoraTrainingSettings(BaseSettings):
         description="steps between evaluations of the judged agreement; unset: a tenth of all, but at least 40",
     )
     validation_examples: int = Field(default=64, gt=0, description="validation examples of each such evaluation")
-    patience: int = Field(default=3, gt=0, description="evaluations without a better agreement before training stops")
+    patience: int = Field(
+        default=3,
+        gt=0,
+        description="evaluations in a row that are worse by more than a standard error before training stops",
+    )
     checkpoint_every: int = Field(default=20, gt=0, description="steps between checkpoints")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: CUDA where there is a device")
     precision: Literal["auto", "float32", "bfloat16"] = Field(

@@ -61,7 +61,7 @@ async def run_partitioned_service(
             return create(bus), bus
 
         folder = PartitionFolder(data, name, await count_partitions(settings, PARTITIONED_TOPICS))
-        group = PartitionGroup(settings, name, PARTITIONED_TOPICS, await folder.open(create_whole))
+        group = PartitionGroup(settings, name, PARTITIONED_TOPICS, await folder.open(create_whole), folder.count)
         runner = PartitionedRunner(
             name,
             group,

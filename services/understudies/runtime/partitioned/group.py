@@ -20,6 +20,8 @@ from understudies.runtime.settings import BusSettings
 _POLL_MS: Final = 1_000
 _MAX_POLL_INTERVAL_MS: Final = 12 * 86_400_000
 _REBALANCE_TIMEOUT_MS: Final = 60_000
+_METADATA_MAX_AGE_MS: Final = 10_000
+"""Longest time until a topic that was given more partitions is noticed."""
 
 _log = logging.getLogger(__name__)
 
@@ -31,10 +33,14 @@ class PartitionGroup:
     gets a partition waits for its lock, which this process holds until the partition's state is saved.
     """
 
-    def __init__(self, settings: BusSettings, service: str, topics: tuple[Topic, ...], folder_id: str) -> None:
+    def __init__(
+        self, settings: BusSettings, service: str, topics: tuple[Topic, ...], folder_id: str, count: int
+    ) -> None:
+        """`count` is the number of partitions of each topic, of which the state in the data folder is."""
         self._settings = settings
         self._service = service
         self._topics = topics
+        self._count = count
         self.name = group_name(settings, service)
         self.owned: frozenset[int] = frozenset()
         self.changed = asyncio.Event()
@@ -55,6 +61,7 @@ class PartitionGroup:
             # Nothing is polled; a process that is gone is noticed by its heartbeats.
             max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
             rebalance_timeout_ms=_REBALANCE_TIMEOUT_MS,
+            metadata_max_age_ms=_METADATA_MAX_AGE_MS,
             **options,
         )
         consumer.subscribe([topic.name for topic in self._topics], listener=_Listener(self, consumer))
@@ -72,13 +79,25 @@ class PartitionGroup:
         self._consumer = consumer
 
     async def wait_failed(self) -> None:
-        """Wait until the membership ends by an error, and raise StopService."""
+        """Wait until the membership ends by an error, or a topic has other partitions, and raise StopService."""
         while True:
+            self._require_count()
             try:
                 # Of paused partitions there are no records; what ended the membership is raised here.
                 await self._consumer.getmany(timeout_ms=_POLL_MS)
             except KafkaError as error:
                 raise StopService(f"{self._service} is no longer in group {self.name!r}: {error!r}") from error
+
+    def _require_count(self) -> None:
+        for topic in self._topics:
+            found = self._consumer.partitions_for_topic(topic.name)
+            if found is not None and len(found) != self._count:
+                raise StopService(
+                    f"topic {topic.name!r} has {len(found)} partitions now, and the state of {self._service} is of "
+                    f"{self._count}: tasks are in other partitions, some of which nobody reads. Give the topics "
+                    f"{[one.name for one in self._topics]} the same number, and start all copies with another --data "
+                    "folder: they begin without state, and read the new partitions from their beginning"
+                )
 
     async def fetch_committed_offsets(self, number: int) -> Offsets:
         """Return the offsets that the group has committed of a partition that this process owns.
@@ -111,7 +130,8 @@ class PartitionGroup:
             await stop_consumer(self._consumer)
 
     def _on_assigned(self) -> None:
-        self.owned = self._assignor.owned
+        # Of a topic that has grown there are more, to which no task of the state belongs.
+        self.owned = frozenset(number for number in self._assignor.owned if number < self._count)
         self.changed.set()
         if self._assignor.is_left_out:
             _log.error(

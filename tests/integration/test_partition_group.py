@@ -1,0 +1,54 @@
+"""Membership in the group of a service's copies, on Apache Kafka."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from tests.support.brokers import open_kafka
+
+from understudies.events import INVOCATIONS, VERDICTS
+from understudies.runtime.bus.task_partition import PARTITIONED_TOPICS
+from understudies.runtime.errors import StopService
+from understudies.runtime.partitioned import group as group_module
+from understudies.runtime.partitioned.group import PartitionGroup, count_partitions
+from understudies.runtime.settings import BusSettings
+
+COUNT = INVOCATIONS.partitions
+SECONDS = 60
+
+
+@pytest.fixture
+async def kafka() -> AsyncIterator[BusSettings]:
+    async with open_kafka() as settings:
+        yield settings
+
+
+async def grow(settings: BusSettings, count: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap or "")
+    await admin.start()
+    try:
+        await admin.create_partitions({topic.name: NewPartitions(count) for topic in (INVOCATIONS, VERDICTS)})
+    finally:
+        await admin.close()
+
+
+async def test_a_copy_stops_once_its_topics_have_more_partitions_than_its_state(
+    kafka: BusSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_module, "_METADATA_MAX_AGE_MS", 500)
+    count = await count_partitions(kafka, PARTITIONED_TOPICS)
+    group = PartitionGroup(kafka, "budget", PARTITIONED_TOPICS, "folder", count)
+    await group.start()
+    try:
+        assert group.owned == set(range(COUNT))
+        await grow(kafka, 2 * COUNT)
+        async with asyncio.timeout(SECONDS):
+            with pytest.raises(StopService, match="has 12 partitions now, and the state of budget is of 6"):
+                await group.wait_failed()
+            while len(group._assignor.owned) == COUNT:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.1)
+        # No task of the state belongs to the others: whoever read them would publish each event there again, for ever.
+        assert group.owned == set(range(COUNT))
+    finally:
+        await group.stop()

@@ -150,8 +150,11 @@ class KafkaBus(Bus):
                 raise RetryLater(f"no broker at {self.settings.bootstrap!r}: {error!r}") from error
             raise
         if self._subscriber is not None and not self._is_member:
+            begin = self._start_offsets()
             # Consumption begins at offset 0 anyway; seeking there could deliver records a second time.
-            self._seek_to({where: offset for where, offset in self._start_offsets().items() if offset > 0})
+            self._seek_to({where: offset for where, offset in begin.items() if offset > 0})
+            if self._partition is not None and self._on_assigned is not None:
+                await self._on_assigned(begin)
             self._mark_assigned(assigned=True)
         if self._topic_ids:
             self._topic_watch = asyncio.get_running_loop().create_task(self._watch_topics())

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from tests.support.brokers import open_kafka
+from tests.support.kafka_server import KafkaServer
 
 from understudies.events import INVOCATIONS, VERDICTS
 from understudies.runtime.bus.task_partition import PARTITIONED_TOPICS
-from understudies.runtime.errors import StopService
+from understudies.runtime.errors import RetryLater, StopService
 from understudies.runtime.partitioned import group as group_module
 from understudies.runtime.partitioned.group import PartitionGroup, count_partitions
 from understudies.runtime.settings import BusSettings
@@ -52,3 +53,20 @@ async def test_a_copy_stops_once_its_topics_have_more_partitions_than_its_state(
         assert group.owned == set(range(COUNT))
     finally:
         await group.stop()
+
+
+async def test_no_request_about_offsets_outlasts_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_module, "_REQUEST_TIMEOUT_S", 0.5)
+    async with KafkaServer() as kafka:
+        settings = BusSettings(bootstrap=kafka.bootstrap, group_prefix="test", replication_factor=1)
+        count = await count_partitions(settings, PARTITIONED_TOPICS)
+        group = PartitionGroup(settings, "budget", PARTITIONED_TOPICS, "folder", count)
+        await group.start()
+        kafka.kill()
+        try:
+            async with asyncio.timeout(20):
+                await group.commit({(INVOCATIONS.name, 0): 1})
+                with pytest.raises(RetryLater):
+                    await group.fetch_committed_offsets(0)
+        finally:
+            await group.stop()

@@ -23,6 +23,9 @@ _REBALANCE_TIMEOUT_MS: Final = 60_000
 _METADATA_MAX_AGE_MS: Final = 10_000
 """Longest time until a topic that was given more partitions is noticed."""
 
+_REQUEST_TIMEOUT_S: Final = 5.0
+"""Longest wait for a request about offsets, which aiokafka repeats without end while the broker is away."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -106,7 +109,8 @@ class PartitionGroup:
         """
         places = [TopicPartition(topic.name, number) for topic in self._topics]
         try:
-            committed = {where: await self._consumer.committed(where) for where in places}
+            async with asyncio.timeout(_REQUEST_TIMEOUT_S):
+                committed = {where: await self._consumer.committed(where) for where in places}
         except (KafkaError, OSError) as error:
             raise RetryLater(f"no broker at {self._settings.bootstrap!r}: {error!r}") from error
         return {(where.topic, where.partition): offset for where, offset in committed.items() if offset is not None}
@@ -114,7 +118,7 @@ class PartitionGroup:
     async def commit(self, offsets: Offsets) -> None:
         """Commit the offsets that saved state covers; for whoever looks at the group's lag, and starts without state.
 
-        A commit that fails, as in a rebalance, is left to the next.
+        A commit that fails, as in a rebalance or while the broker is away, is left to the next.
         """
         names = {topic.name for topic in self._topics}
         places = {
@@ -122,7 +126,8 @@ class PartitionGroup:
         }
         if places:
             with contextlib.suppress(KafkaError, OSError, IllegalStateError):
-                await self._consumer.commit(places)
+                async with asyncio.timeout(_REQUEST_TIMEOUT_S):
+                    await self._consumer.commit(places)
 
     async def stop(self) -> None:
         """Leave the group at once."""

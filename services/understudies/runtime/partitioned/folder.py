@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from understudies.runtime.bus.task_partition import TaskPartition
 from understudies.runtime.errors import ConfigurationError, StopService
-from understudies.runtime.process import lock_data_dir, wait_lock
+from understudies.runtime.process import DataLock, lock_data_dir, wait_lock
 from understudies.runtime.service import Partitionable
 from understudies.runtime.snapshots import SnapshotStore, encode_snapshot, restore_snapshot
 
@@ -65,15 +65,24 @@ class PartitionFolder:
             )
         return id_
 
-    def snapshots(self, number: int) -> SnapshotStore:
-        """Return the snapshots of a partition."""
-        return SnapshotStore(self._data / _SNAPSHOTS / f"partition-{number}-of-{self.count}")
+    def snapshots(self, number: int, lock: DataLock | None = None) -> SnapshotStore:
+        """Return the snapshots of a partition; with its lock, none is replaced once another process has that."""
+        folder = self._data / _SNAPSHOTS / f"partition-{number}-of-{self.count}"
+        return SnapshotStore(folder, lock.require_held if lock else None)
 
-    def lock(self, number: int, given_up: asyncio.Event) -> AbstractAsyncContextManager[bool]:
-        """Wait for the lock of a partition, which ends with the process; false if `given_up` was set before that."""
+    def lock(self, number: int, given_up: asyncio.Event) -> AbstractAsyncContextManager[DataLock | None]:
+        """Wait for the lock of a partition, which ends with the process; None if `given_up` was set before that."""
 
-        def waiting(holder: str) -> None:
-            _log.info("%s waits for partition %d, which process %s still holds", self._service, number, holder)
+        def waiting(holder: str, seconds: float) -> None:
+            _log.log(
+                logging.WARNING if seconds > 1 else logging.INFO,
+                "%s waits for partition %d, which process %s still holds, for %.0f s; if it is stopped or hangs, end "
+                "it with SIGKILL: its locks end with it",
+                self._service,
+                number,
+                holder,
+                seconds,
+            )
 
         return wait_lock(self._data, f"{self._service}-{number}-of-{self.count}", waiting, given_up)
 

@@ -93,8 +93,8 @@ async def test_one_holds_a_partition_and_who_waits_may_give_up(tmp_path: Path) -
         assert other
 
         async def wait() -> bool:
-            async with folder.lock(3, given_up) as locked:
-                return locked
+            async with folder.lock(3, given_up) as lock:
+                return lock is not None
 
         waiting = asyncio.create_task(wait())
         given_up.set()

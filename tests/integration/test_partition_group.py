@@ -39,8 +39,8 @@ async def test_a_copy_stops_once_its_topics_have_more_partitions_than_its_state(
 ) -> None:
     monkeypatch.setattr(group_module, "_METADATA_MAX_AGE_MS", 500)
     count = await count_partitions(kafka, PARTITIONED_TOPICS)
-    group = PartitionGroup(kafka, "budget", PARTITIONED_TOPICS, "folder", count)
-    await group.start()
+    group = PartitionGroup(kafka, "budget", PARTITIONED_TOPICS, count)
+    await group.start("folder")
     try:
         assert group.owned == set(range(COUNT))
         await grow(kafka, 2 * COUNT)
@@ -60,8 +60,8 @@ async def test_no_request_about_offsets_outlasts_a_broker_that_is_away(monkeypat
     async with KafkaServer() as kafka:
         settings = BusSettings(bootstrap=kafka.bootstrap, group_prefix="test", replication_factor=1)
         count = await count_partitions(settings, PARTITIONED_TOPICS)
-        group = PartitionGroup(settings, "budget", PARTITIONED_TOPICS, "folder", count)
-        await group.start()
+        group = PartitionGroup(settings, "budget", PARTITIONED_TOPICS, count)
+        await group.start("folder")
         kafka.kill()
         try:
             async with asyncio.timeout(20):

@@ -36,9 +36,7 @@ class PartitionGroup:
     gets a partition waits for its lock, which this process holds until the partition's state is saved.
     """
 
-    def __init__(
-        self, settings: BusSettings, service: str, topics: tuple[Topic, ...], folder_id: str, count: int
-    ) -> None:
+    def __init__(self, settings: BusSettings, service: str, topics: tuple[Topic, ...], count: int) -> None:
         """`count` is the number of partitions of each topic, of which the state in the data folder is."""
         self._settings = settings
         self._service = service
@@ -47,12 +45,15 @@ class PartitionGroup:
         self.name = group_name(settings, service)
         self.owned: frozenset[int] = frozenset()
         self.changed = asyncio.Event()
-        self._folder_id = folder_id
-        self._assignor = BalancedAssignor.for_member(folder_id)
+        self._assignor = BalancedAssignor
         self._consumer: Any = None
 
-    async def start(self) -> None:
-        """Join; raises RetryLater while the broker is unavailable, ConfigurationError if the group refuses this one."""
+    async def start(self, folder_id: str) -> None:
+        """Join those whose data folder has this id.
+
+        Raises RetryLater while the broker is unavailable, ConfigurationError if the group refuses this process.
+        """
+        self._assignor = BalancedAssignor.for_member(folder_id)
         options: Mapping[str, Any] = parse_security(build_security(self._settings))
         consumer: Any = AIOKafkaConsumer(
             bootstrap_servers=",".join(bootstrap_servers(self._settings)),
@@ -133,6 +134,11 @@ class PartitionGroup:
         """Leave the group at once."""
         if self._consumer is not None:
             await stop_consumer(self._consumer)
+
+    @property
+    def is_left_out(self) -> bool:
+        """True if this process gets no work, as it shares no data folder with the others."""
+        return self._assignor.is_left_out
 
     def _on_assigned(self) -> None:
         # Of a topic that has grown there are more, to which no task of the state belongs.

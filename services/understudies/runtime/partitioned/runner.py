@@ -64,9 +64,9 @@ class PartitionedRunner:
         """The runners of the partitions that run now."""
         self.has_joined = False
 
-    async def join(self) -> None:
-        """Join the group; raises RetryLater while the broker is unavailable."""
-        await self._group.start()
+    async def join(self, folder_id: str) -> None:
+        """Join the group of those with this data folder; raises RetryLater while the broker is unavailable."""
+        await self._group.start(folder_id)
         self.has_joined = True
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -168,8 +168,9 @@ class PartitionedRunner:
 
     @property
     def is_running(self) -> bool:
-        """True while this process is in its group and all partitions that it owns run."""
-        return self.has_joined and all(number in self.runners for number in self._group.owned)
+        """True while this process is in its group, may have work, and all partitions that it owns run."""
+        may_work = self.has_joined and not self._group.is_left_out
+        return may_work and all(number in self.runners for number in self._group.owned)
 
     @property
     def lag(self) -> int:

@@ -115,7 +115,7 @@ class FakeGroup:
         self.owned = frozenset(numbers)
         self.changed.set()
 
-    async def start(self) -> None: ...
+    async def start(self, folder_id: str) -> None: ...
 
     async def wait_failed(self) -> None:
         await asyncio.Event().wait()
@@ -153,7 +153,7 @@ class Copy:
         return Keeper(), cast(Bus, bus)
 
     async def start(self) -> None:
-        await self.runner.join()
+        await self.runner.join("folder")
         self.running = asyncio.create_task(self.runner.run(self.stopping))
 
     async def owns(self, *numbers: int) -> None:
@@ -252,3 +252,16 @@ async def test_it_leaves_the_group_whatever_its_partitions_end_with(folder: Part
         with pytest.raises((StopService, RuntimeError)):
             await asyncio.wait_for(copy.running, SECONDS)
         assert copy.group.has_left
+
+
+async def test_who_shares_no_folder_with_the_others_is_not_ready(folder: PartitionFolder, logs: Logs) -> None:
+    async with started(Copy(folder, logs)) as copy:
+        await copy.owns()
+        assert copy.runner.is_running
+        copy.group.is_left_out = True
+        assert not copy.runner.is_running
+        copy.group.is_left_out = False
+        await copy.owns(1)
+        assert copy.runner.is_running
+        copy.group.give(1, 2)
+        assert not copy.runner.is_running

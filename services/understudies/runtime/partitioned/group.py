@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -53,7 +55,7 @@ class PartitionGroup:
 
         Raises RetryLater while the broker is unavailable, ConfigurationError if the group refuses this process.
         """
-        self._assignor = BalancedAssignor.for_member(folder_id)
+        self._assignor = BalancedAssignor.for_member(folder_id, _own_version())
         options: Mapping[str, Any] = parse_security(build_security(self._settings))
         consumer: Any = AIOKafkaConsumer(
             bootstrap_servers=",".join(bootstrap_servers(self._settings)),
@@ -151,6 +153,13 @@ class PartitionGroup:
                 self._service,
                 self.name,
             )
+        elif self._assignor.is_outdated:
+            _log.warning(
+                "%s stands by: the copies of a newer version in group %r have all partitions, whose state this one may "
+                "not know; replace it by that version",
+                self._service,
+                self.name,
+            )
         elif not self.owned:
             _log.info("%s stands by: there are more processes in group %r than partitions", self._service, self.name)
 
@@ -199,3 +208,8 @@ async def count_partitions(settings: BusSettings, topics: tuple[Topic, ...]) -> 
             "smaller one before any service reads it"
         )
     return next(iter(counts.values()))
+
+
+def _own_version() -> tuple[int, ...]:
+    """Return the numbers of the version that is installed."""
+    return tuple(int(part) for part in re.findall("[0-9]+", version("understudies")))

@@ -214,8 +214,7 @@ async def test_each_event_is_kept_once_while_partitions_move(folder: PartitionFo
                 copies[place].group.give(*(number for number, owner in enumerate(owners) if owner == place))
                 for _ in range(rng.randrange(200)):
                     await asyncio.sleep(0)
-        for place, copy in enumerate(copies):
-            await copy.owns(*range(place, COUNT, 2))
+        await asyncio.gather(*(copy.owns(*range(place, COUNT, 2)) for place, copy in enumerate(copies)))
         # Each is read to its end before its state is saved for the last time.
         async with asyncio.timeout(SECONDS):
             while len(kept(folder)) < sum(map(len, logs)):  # noqa: ASYNC110 - in another task

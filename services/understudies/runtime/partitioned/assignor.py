@@ -55,7 +55,9 @@ class BalancedAssignor(AbstractPartitionAssignor):  # type: ignore[misc] # aioka
         newest = max(one.version for one in sharing.values())
         topics = sorted({topic for metadata in members.values() for topic in metadata.subscription})
         count = min((len(cluster.partitions_for_topic(topic) or ()) for topic in topics), default=0)
-        dealt = deal_out(count, {member: one.owned for member, one in sharing.items() if one.version == newest})
+        owned = {member: one.owned for member, one in sharing.items() if one.version == newest}
+        # A broker that has just started may not know the topics yet: each keeps what it has until it does.
+        dealt = deal_out(count, owned) if count else {member: set(numbers) for member, numbers in owned.items()}
         return {
             member: ConsumerProtocolMemberAssignment(
                 _VERSION,

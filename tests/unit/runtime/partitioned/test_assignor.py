@@ -114,3 +114,13 @@ def test_partitions_go_to_the_newest_version_and_not_back() -> None:
     assert not any(one.is_left_out for one in (*old, new))
     assert deal(old[0], new) == [0, 6]
     assert deal(BalancedAssignor.for_member("shared", (0, 10)), new) == [3, 3]
+
+
+def test_nobody_loses_its_partitions_to_a_broker_that_does_not_know_the_topics_yet() -> None:
+    one, other = (BalancedAssignor.for_member("folder") for _ in range(2))
+    for cluster in (Cluster({"invocations": 6, "verdicts": 6}), Cluster({"invocations": 6, "verdicts": 0})):
+        found = assign(cluster, {"a": one.metadata(["invocations", "verdicts"]), "b": other.metadata(["verdicts"])})
+        one.on_assignment(found["a"])
+        other.on_assignment(found["b"])
+        assert len(one.owned) == len(other.owned) == 3
+        assert one.owned | other.owned == set(range(6))

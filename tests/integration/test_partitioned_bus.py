@@ -2,14 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from tests.support.brokers import open_kafka
 from tests.support.sample_events import make_invocation, make_promotion
 
-from understudies.events import INVOCATIONS, PROMOTIONS, Event
+from understudies.events import INVOCATIONS, PROMOTIONS, Event, Topic
 from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.bus.messages import Record
 from understudies.runtime.bus.task_partition import TaskPartition
+from understudies.runtime.runner import Runner
+from understudies.runtime.snapshots import SnapshotStore
 
 COUNT = INVOCATIONS.partitions
 TASKS = [f"task-{number}" for number in range(12)]
@@ -59,3 +64,49 @@ async def test_each_reads_the_events_of_its_tasks_wherever_their_producer_put_th
         finally:
             for bus in (*buses, outside):
                 await bus.stop()
+
+
+class ClosingService(Reader):
+    """Closes a period at its first tick at which it is not behind."""
+
+    name = "reader"
+    topics: Sequence[Topic] = (INVOCATIONS, PROMOTIONS)
+    max_records = 100
+    is_behind = True
+
+    async def start(self) -> None: ...
+
+    def is_period_due(self, now: datetime) -> bool:
+        return self.is_behind
+
+    async def tick(self, now: datetime) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    async def restore(self, state: dict[str, Any]) -> None: ...
+
+
+async def test_who_begins_at_the_offsets_of_its_group_has_handled_what_is_below_them(tmp_path: Path) -> None:
+    partition = next(one for number in range(COUNT) if (one := TaskPartition(number, COUNT)).owns(TASKS[0]))
+    where = (INVOCATIONS.name, partition.number)
+    async with open_kafka() as settings:
+        outside = KafkaBus(settings, "outside")
+        await outside.start()
+        await outside.publish(*(make_invocation(f"{number}", task=TASKS[0]) for number in range(3)))
+        await outside.stop()
+        bus = KafkaBus(settings, "reader", partition=partition)
+        app = ClosingService(bus)
+        runner = Runner(app, bus, snapshots=SnapshotStore(tmp_path), default_offsets={where: 3})
+        await runner.start()
+        try:
+            await runner.tick(datetime.now(UTC))
+            assert not app.is_behind
+            saved = SnapshotStore(tmp_path).load("reader")
+            assert saved is not None
+            assert saved.offsets[where] == 3
+        finally:
+            await runner.stop()
+        assert app.events == []

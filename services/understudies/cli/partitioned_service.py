@@ -61,7 +61,7 @@ async def run_partitioned_service(
             return create(bus), bus
 
         folder = PartitionFolder(data, name, await count_partitions(settings, PARTITIONED_TOPICS))
-        group = PartitionGroup(settings, name, PARTITIONED_TOPICS, await folder.open(create_whole))
+        group = PartitionGroup(settings, name, PARTITIONED_TOPICS, folder.count)
         runner = PartitionedRunner(
             name,
             group,
@@ -73,11 +73,13 @@ async def run_partitioned_service(
         )
         described = describe(lambda: [one.service for one in runner.runners.values()])
         await open_admin(runner, described, opened)
-        await runner.join()
-        freeze_startup_objects()
-        print_line(
-            f"{name} runs: broker {settings.bootstrap}, group {group.name} with {folder.count} partitions to share, "
-            f"their state in {data}, artifacts in {artifacts}"
-        )
-        await runner.run(stopping)
+        folder_id = await folder.open(create_whole, stopping)
+        if folder_id is not None:
+            await runner.join(folder_id)
+            freeze_startup_objects()
+            print_line(
+                f"{name} runs: broker {settings.bootstrap}, group {group.name} with {folder.count} partitions to "
+                f"share, their state in {data}, artifacts in {artifacts}"
+            )
+            await runner.run(stopping)
     print_line("stopped")

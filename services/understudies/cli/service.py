@@ -68,6 +68,8 @@ def service_command(name: str) -> Callable[..., None]:
             if standby and is_locked(folder, name):
                 print_line(f"{name} stands by: it takes over when the process that uses {str(folder)!r} ends")
             with lock_data_dir(folder, name, patience_s=inf if standby else 0.0):
+                # While it stood by, others may have dealt out the state.
+                require_whole(folder, name)
                 asyncio.run(
                     run_single_service(
                         name,

@@ -46,9 +46,13 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotStore:
-    """Snapshots of services, one JSON file each, in a folder."""
+    """Snapshots of services, one JSON file each, in a folder.
+
+    `require_owned`, if there is one, is asked before a file is replaced, and raises StopService if it may not be.
+    """
 
     folder: Path
+    require_owned: Callable[[], None] | None = None
 
     def save(
         self,
@@ -63,6 +67,7 @@ class SnapshotStore:
 
     def write(self, service: str, body: bytes) -> None:
         """Atomically replace a service's snapshot by an encoded one: a crash leaves either the old or the new one."""
+        self._require_owned()
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(service)
         part = path.with_suffix(".part")
@@ -70,6 +75,7 @@ class SnapshotStore:
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
+        self._require_owned()
         part.replace(path)
         self._sync_folder()
 
@@ -89,6 +95,10 @@ class SnapshotStore:
             path.replace(aside)
             log.warning("snapshot %s cannot be read (%r) and was moved to %s", path, error, aside)
             return None
+
+    def _require_owned(self) -> None:
+        if self.require_owned is not None:
+            self.require_owned()
 
     def _path(self, service: str) -> Path:
         return self.folder / f"{service}.json"

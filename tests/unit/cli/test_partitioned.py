@@ -1,10 +1,13 @@
 """The option --partitioned, before anything runs."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from understudies.cli import service as service_module
 from understudies.cli.main import app
 
 RUNNER = CliRunner()
@@ -30,3 +33,18 @@ def test_it_needs_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     result = RUNNER.invoke(app, ["budget", "--partitioned", "--data", str(tmp_path), "--bootstrap", "127.0.0.1:1"])
     assert result.exit_code == 2
     assert "UNDERSTUDIES_BUS_GROUP_PREFIX" in result.output
+
+
+def test_a_process_that_stood_by_does_not_begin_without_the_state_that_was_dealt_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.contextmanager
+    def wait_lock(folder: Path, user: str, **_: object) -> Iterator[None]:
+        (folder / f"{user}.partitions.json").write_text("{}")
+        yield
+
+    monkeypatch.setattr(service_module, "lock_data_dir", wait_lock)
+    words = ["budget", "--standby", "--data", str(tmp_path), "--bootstrap", "127.0.0.1:1"]
+    result = RUNNER.invoke(app, words)
+    assert result.exit_code == 2
+    assert "pass --partitioned" in result.output

@@ -1,5 +1,8 @@
 """Searching for garbage less often."""
 
+import asyncio
+import errno
+import fcntl
 import gc
 import os
 import threading
@@ -7,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from understudies.runtime.errors import ConfigurationError
-from understudies.runtime.process import freeze_startup_objects, load_instance_id, lock_data_dir
+from understudies.runtime import process
+from understudies.runtime.errors import ConfigurationError, StopService
+from understudies.runtime.process import freeze_startup_objects, load_instance_id, lock_data_dir, wait_lock
 
 
 def test_the_folder_is_made(tmp_path: Path) -> None:
@@ -82,3 +86,68 @@ def test_what_was_there_before_is_not_searched_again_and_new_garbage_is_found() 
     finally:
         gc.unfreeze()
         gc.set_threshold(*thresholds)
+
+
+async def test_a_lock_tells_whether_another_process_has_taken_it(tmp_path: Path) -> None:
+    never = asyncio.Event()
+    async with wait_lock(tmp_path, "part", lambda *_: None, never) as lock:
+        assert lock is not None
+        lock.require_held()
+        # Whoever waits changes nothing.
+        given_up = asyncio.Event()
+        given_up.set()
+        async with wait_lock(tmp_path, "part", lambda *_: None, given_up) as none:
+            assert none is None
+        lock.require_held()
+        (tmp_path / "part.lock").unlink()
+        with pytest.raises(StopService, match="lost, and its file cannot be read"):
+            lock.require_held()
+        async with wait_lock(tmp_path, "part", lambda *_: None, never) as other:
+            assert other is not None
+            other.require_held()
+            with pytest.raises(StopService, match=rf"part.lock' was lost, and process {os.getpid()} on .* has it now"):
+                lock.require_held()
+
+
+async def test_a_full_disk_does_not_keep_a_lock_from_being_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", fail)
+    async with wait_lock(tmp_path, "part", lambda *_: None, asyncio.Event()) as lock:
+        assert lock is not None
+        lock.require_held()
+
+
+async def test_a_file_system_without_locks_is_named_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with pytest.raises(ConfigurationError, match=r"cannot lock files \(No locks available\)"):
+        async with wait_lock(tmp_path, "part", lambda *_: None, asyncio.Event()):
+            pass
+    with (
+        pytest.raises(ConfigurationError, match="cannot lock files"),
+        lock_data_dir(tmp_path, "budget", shared=True, patience_s=60),
+    ):
+        pass
+
+
+async def test_who_waits_for_a_lock_says_so_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_TELL_AGAIN_S", 0.0)
+    given_up, told = asyncio.Event(), list[str]()
+
+    def waiting(holder: str, seconds: float) -> None:
+        told.append(holder)
+        if len(told) == 3:
+            given_up.set()
+
+    async with wait_lock(tmp_path, "part", waiting, asyncio.Event()), wait_lock(tmp_path, "part", waiting, given_up):
+        pass
+    assert len(told) == 3
+    assert told[0].startswith(f"{os.getpid()} on ")

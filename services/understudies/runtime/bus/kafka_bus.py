@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
@@ -20,7 +21,7 @@ from understudies.runtime.bus.admin import bootstrap_servers, build_security, en
 from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.in_flight import InFlightTracker
 from understudies.runtime.bus.messages import BatchHandler, BusMessage, Offsets, Record
-from understudies.runtime.bus.publisher import Publisher
+from understudies.runtime.bus.publisher import Publisher, Undeliverable
 from understudies.runtime.bus.single_owner import SingleOwnerAssignor
 from understudies.runtime.bus.task_partition import PARTITIONED_NAMES, TaskPartition
 from understudies.runtime.bus.topic_ids import fetch_topic_ids
@@ -66,6 +67,8 @@ class KafkaBus(Bus):
         self._partition = partition
         self._is_member = settings.group_prefix is not None and partition is None
         self._misplaced_throttle = Throttle()
+        self._moved = Counter[str]()
+        """Below which offset of its partition the events of other tasks have been moved, by topic."""
         self._start_offsets: Callable[[], Offsets] = dict
         self._on_assigned: Callable[[Offsets], Awaitable[None]] | None = None
         self._on_revoked: Callable[[], Awaitable[None]] | None = None
@@ -150,8 +153,11 @@ class KafkaBus(Bus):
                 raise RetryLater(f"no broker at {self.settings.bootstrap!r}: {error!r}") from error
             raise
         if self._subscriber is not None and not self._is_member:
+            begin = self._start_offsets()
             # Consumption begins at offset 0 anyway; seeking there could deliver records a second time.
-            self._seek_to({where: offset for where, offset in self._start_offsets().items() if offset > 0})
+            self._seek_to({where: offset for where, offset in begin.items() if offset > 0})
+            if self._partition is not None and self._on_assigned is not None:
+                await self._on_assigned(begin)
             self._mark_assigned(assigned=True)
         if self._topic_ids:
             self._topic_watch = asyncio.get_running_loop().create_task(self._watch_topics())
@@ -270,26 +276,41 @@ class KafkaBus(Bus):
         if own is None:
             return await super()._keep_own(decoded)
         events: list[Event] = []
-        misplaced: list[BusMessage] = []
+        misplaced: list[tuple[Record, Event]] = []
         for record, event in decoded:
             if own.owns(event.task):
                 events.append(event)
-            elif record.topic in PARTITIONED_NAMES and record.offset >= 0:
+            elif record.topic in PARTITIONED_NAMES and record.offset >= self._moved[record.topic]:
                 # One without an offset comes from the store, which has the events of all tasks.
-                key = event.task.encode("utf-8", "surrogatepass")
-                misplaced.append(BusMessage(record.topic, record.value, key, record.headers))
+                misplaced.append((record, event))
         if misplaced:
-            if self._misplaced_throttle():
-                log.warning(
-                    "%s moves %d events to their tasks' partitions, the first of %r: their producer chose others; "
-                    "have it choose by the key with murmur2, as Kafka's own clients do (partitioner=murmur2_random in "
-                    "librdkafka)",
-                    self.service,
-                    len(misplaced),
-                    misplaced[0].topic,
-                )
-            await self.publish_encoded(misplaced)
+            await self._move(misplaced)
         return events
+
+    async def _move(self, misplaced: Sequence[tuple[Record, Event]]) -> None:
+        """Publish events of other tasks to those tasks' partitions, each once, however often its batch is handled."""
+        topic = misplaced[0][0].topic
+        if self._misplaced_throttle():
+            log.warning(
+                "%s moves %d events to their tasks' partitions, the first of %r: their producer chose others; "
+                "have it choose by the key with murmur2, as Kafka's own clients do (partitioner=murmur2_random in "
+                "librdkafka)",
+                self.service,
+                len(misplaced),
+                topic,
+            )
+        try:
+            await self.publish_encoded(
+                [
+                    BusMessage(record.topic, record.value, event.task.encode("utf-8", "surrogatepass"), record.headers)
+                    for record, event in misplaced
+                ]
+            )
+        except Undeliverable as error:
+            # It would hold up all others for ever.
+            await self.dead_letter_events([misplaced[index][1] for index in error.rejected], str(error))
+        for record, _ in misplaced:
+            self._moved[record.topic] = record.offset + 1
 
     async def _deliver(self, messages: Sequence[BusMessage]) -> Sequence[BaseException | None]:
         return await self._publisher.send(messages)

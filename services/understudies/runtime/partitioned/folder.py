@@ -12,13 +12,11 @@ from typing import Any, Final
 
 from understudies.runtime.bus.task_partition import TaskPartition
 from understudies.runtime.errors import ConfigurationError, StopService
-from understudies.runtime.process import lock_data_dir, wait_lock
+from understudies.runtime.process import DataLock, wait_lock
 from understudies.runtime.service import Partitionable
 from understudies.runtime.snapshots import SnapshotStore, encode_snapshot, restore_snapshot
 
 _SNAPSHOTS: Final = "snapshots"
-_SPLIT_PATIENCE_S: Final = 120.0
-"""Longest wait for another process that splits the state, as one of gigabytes takes."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,12 +34,19 @@ class PartitionFolder:
         self._service = service
         self.count = count
 
-    async def open(self, create_empty: Callable[[], Awaitable[Partitionable]]) -> str:
+    async def open(self, create_empty: Callable[[], Awaitable[Partitionable]], given_up: asyncio.Event) -> str | None:
         """Return the id of the folder; split the state of a single process, if there is one, at the first time.
 
+        None if another process was splitting it until `given_up` was set.
         Raises ConfigurationError if the state is of another number of partitions.
         """
-        with lock_data_dir(self._data, f"{self._service}.split", patience_s=_SPLIT_PATIENCE_S):
+
+        def waiting(holder: str, seconds: float) -> None:
+            _log.info("%s waits for process %s, which deals out the state, for %.0f s", self._service, holder, seconds)
+
+        async with wait_lock(self._data, f"{self._service}.split", waiting, given_up) as lock:
+            if lock is None:
+                return None
             marker = _marker(self._data, self._service)
             if not marker.exists():
                 await self._split(create_empty)
@@ -65,15 +70,24 @@ class PartitionFolder:
             )
         return id_
 
-    def snapshots(self, number: int) -> SnapshotStore:
-        """Return the snapshots of a partition."""
-        return SnapshotStore(self._data / _SNAPSHOTS / f"partition-{number}-of-{self.count}")
+    def snapshots(self, number: int, lock: DataLock | None = None) -> SnapshotStore:
+        """Return the snapshots of a partition; with its lock, none is replaced once another process has that."""
+        folder = self._data / _SNAPSHOTS / f"partition-{number}-of-{self.count}"
+        return SnapshotStore(folder, lock.require_held if lock else None)
 
-    def lock(self, number: int, given_up: asyncio.Event) -> AbstractAsyncContextManager[bool]:
-        """Wait for the lock of a partition, which ends with the process; false if `given_up` was set before that."""
+    def lock(self, number: int, given_up: asyncio.Event) -> AbstractAsyncContextManager[DataLock | None]:
+        """Wait for the lock of a partition, which ends with the process; None if `given_up` was set before that."""
 
-        def waiting(holder: str) -> None:
-            _log.info("%s waits for partition %d, which process %s still holds", self._service, number, holder)
+        def waiting(holder: str, seconds: float) -> None:
+            _log.log(
+                logging.WARNING if seconds > 1 else logging.INFO,
+                "%s waits for partition %d, which process %s still holds, for %.0f s; if it is stopped or hangs, end "
+                "it with SIGKILL: its locks end with it",
+                self._service,
+                number,
+                holder,
+                seconds,
+            )
 
         return wait_lock(self._data, f"{self._service}-{number}-of-{self.count}", waiting, given_up)
 
@@ -90,10 +104,21 @@ class PartitionFolder:
             service.keep_tasks(partition.owns)
             offsets = {where: offset for where, offset in snapshot.offsets.items() if partition.reads(*where)}
             body = encode_snapshot(service.state(), offsets, snapshot.generation, snapshot.since, snapshot.topic_ids)
-            self.snapshots(number).write(self._service, body)
+            # In a thread, so that meanwhile the process answers who asks whether it lives.
+            await asyncio.to_thread(self._write_part, number, body)
         before = whole.folder / f"{self._service}.json"
         before.rename(before.with_suffix(".json.before-partitions"))
         _log.info("%s has dealt out its state by task: %d partitions", self._service, self.count)
+
+    def _write_part(self, number: int, body: bytes) -> None:
+        snapshots = self.snapshots(number)
+        try:
+            snapshots.write(self._service, body)
+        except OSError as error:
+            raise StopService(
+                f"cannot deal out the state of {self._service} into {str(snapshots.folder)!r}: {error.strerror}; it "
+                "needs as much space again as its snapshot. The single process's state is as it was"
+            ) from error
 
 
 def require_whole(data: Path, service: str) -> None:

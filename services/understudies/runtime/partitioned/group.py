@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -20,6 +22,11 @@ from understudies.runtime.settings import BusSettings
 _POLL_MS: Final = 1_000
 _MAX_POLL_INTERVAL_MS: Final = 12 * 86_400_000
 _REBALANCE_TIMEOUT_MS: Final = 60_000
+_METADATA_MAX_AGE_MS: Final = 10_000
+"""Longest time until a topic that was given more partitions is noticed."""
+
+_REQUEST_TIMEOUT_S: Final = 5.0
+"""Longest wait for a request about offsets, which aiokafka repeats without end while the broker is away."""
 
 _log = logging.getLogger(__name__)
 
@@ -31,19 +38,24 @@ class PartitionGroup:
     gets a partition waits for its lock, which this process holds until the partition's state is saved.
     """
 
-    def __init__(self, settings: BusSettings, service: str, topics: tuple[Topic, ...], folder_id: str) -> None:
+    def __init__(self, settings: BusSettings, service: str, topics: tuple[Topic, ...], count: int) -> None:
+        """`count` is the number of partitions of each topic, of which the state in the data folder is."""
         self._settings = settings
         self._service = service
         self._topics = topics
+        self._count = count
         self.name = group_name(settings, service)
         self.owned: frozenset[int] = frozenset()
         self.changed = asyncio.Event()
-        self._folder_id = folder_id
-        self._assignor = BalancedAssignor.for_member(folder_id)
+        self._assignor = BalancedAssignor
         self._consumer: Any = None
 
-    async def start(self) -> None:
-        """Join; raises RetryLater while the broker is unavailable, ConfigurationError if the group refuses this one."""
+    async def start(self, folder_id: str) -> None:
+        """Join those whose data folder has this id.
+
+        Raises RetryLater while the broker is unavailable, ConfigurationError if the group refuses this process.
+        """
+        self._assignor = BalancedAssignor.for_member(folder_id, _own_version())
         options: Mapping[str, Any] = parse_security(build_security(self._settings))
         consumer: Any = AIOKafkaConsumer(
             bootstrap_servers=",".join(bootstrap_servers(self._settings)),
@@ -55,6 +67,7 @@ class PartitionGroup:
             # Nothing is polled; a process that is gone is noticed by its heartbeats.
             max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
             rebalance_timeout_ms=_REBALANCE_TIMEOUT_MS,
+            metadata_max_age_ms=_METADATA_MAX_AGE_MS,
             **options,
         )
         consumer.subscribe([topic.name for topic in self._topics], listener=_Listener(self, consumer))
@@ -72,13 +85,25 @@ class PartitionGroup:
         self._consumer = consumer
 
     async def wait_failed(self) -> None:
-        """Wait until the membership ends by an error, and raise StopService."""
+        """Wait until the membership ends by an error, or a topic has other partitions, and raise StopService."""
         while True:
+            self._require_count()
             try:
                 # Of paused partitions there are no records; what ended the membership is raised here.
                 await self._consumer.getmany(timeout_ms=_POLL_MS)
             except KafkaError as error:
                 raise StopService(f"{self._service} is no longer in group {self.name!r}: {error!r}") from error
+
+    def _require_count(self) -> None:
+        for topic in self._topics:
+            found = self._consumer.partitions_for_topic(topic.name)
+            if found is not None and len(found) != self._count:
+                raise StopService(
+                    f"topic {topic.name!r} has {len(found)} partitions now, and the state of {self._service} is of "
+                    f"{self._count}: tasks are in other partitions, some of which nobody reads. Give the topics "
+                    f"{[one.name for one in self._topics]} the same number, and start all copies with another --data "
+                    "folder: they begin without state, and read the new partitions from their beginning"
+                )
 
     async def fetch_committed_offsets(self, number: int) -> Offsets:
         """Return the offsets that the group has committed of a partition that this process owns.
@@ -87,7 +112,8 @@ class PartitionGroup:
         """
         places = [TopicPartition(topic.name, number) for topic in self._topics]
         try:
-            committed = {where: await self._consumer.committed(where) for where in places}
+            async with asyncio.timeout(_REQUEST_TIMEOUT_S):
+                committed = {where: await self._consumer.committed(where) for where in places}
         except (KafkaError, OSError) as error:
             raise RetryLater(f"no broker at {self._settings.bootstrap!r}: {error!r}") from error
         return {(where.topic, where.partition): offset for where, offset in committed.items() if offset is not None}
@@ -95,7 +121,7 @@ class PartitionGroup:
     async def commit(self, offsets: Offsets) -> None:
         """Commit the offsets that saved state covers; for whoever looks at the group's lag, and starts without state.
 
-        A commit that fails, as in a rebalance, is left to the next.
+        A commit that fails, as in a rebalance or while the broker is away, is left to the next.
         """
         names = {topic.name for topic in self._topics}
         places = {
@@ -103,20 +129,34 @@ class PartitionGroup:
         }
         if places:
             with contextlib.suppress(KafkaError, OSError, IllegalStateError):
-                await self._consumer.commit(places)
+                async with asyncio.timeout(_REQUEST_TIMEOUT_S):
+                    await self._consumer.commit(places)
 
     async def stop(self) -> None:
         """Leave the group at once."""
         if self._consumer is not None:
             await stop_consumer(self._consumer)
 
+    @property
+    def is_left_out(self) -> bool:
+        """True if this process gets no work, as it shares no data folder with the others."""
+        return self._assignor.is_left_out
+
     def _on_assigned(self) -> None:
-        self.owned = self._assignor.owned
+        # Of a topic that has grown there are more, to which no task of the state belongs.
+        self.owned = frozenset(number for number in self._assignor.owned if number < self._count)
         self.changed.set()
         if self._assignor.is_left_out:
             _log.error(
                 "%s gets no work: the others in group %r share another data folder, and the state is there; start this "
                 "one with their --data",
+                self._service,
+                self.name,
+            )
+        elif self._assignor.is_outdated:
+            _log.warning(
+                "%s stands by: the copies of a newer version in group %r have all partitions, whose state this one may "
+                "not know; replace it by that version",
                 self._service,
                 self.name,
             )
@@ -168,3 +208,8 @@ async def count_partitions(settings: BusSettings, topics: tuple[Topic, ...]) -> 
             "smaller one before any service reads it"
         )
     return next(iter(counts.values()))
+
+
+def _own_version() -> tuple[int, ...]:
+    """Return the numbers of the version that is installed."""
+    return tuple(int(part) for part in re.findall("[0-9]+", version("understudies")))

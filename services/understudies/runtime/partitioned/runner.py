@@ -13,6 +13,7 @@ from understudies.runtime.clock import Clock
 from understudies.runtime.errors import RetryLater
 from understudies.runtime.partitioned.folder import PartitionFolder
 from understudies.runtime.partitioned.group import PartitionGroup
+from understudies.runtime.process import DataLock
 from understudies.runtime.runner import Runner
 from understudies.runtime.service import Service
 from understudies.runtime.throttle import Throttle
@@ -63,9 +64,9 @@ class PartitionedRunner:
         """The runners of the partitions that run now."""
         self.has_joined = False
 
-    async def join(self) -> None:
-        """Join the group; raises RetryLater while the broker is unavailable."""
-        await self._group.start()
+    async def join(self, folder_id: str) -> None:
+        """Join the group of those with this data folder; raises RetryLater while the broker is unavailable."""
+        await self._group.start(folder_id)
         self.has_joined = True
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -88,8 +89,10 @@ class PartitionedRunner:
         finally:
             for end in ends:
                 end.cancel()
-            await self._close_all()
-            await self._group.stop()
+            try:
+                await self._close_all()
+            finally:
+                await self._group.stop()
 
     def _reconcile(self) -> None:
         """Open the partitions that are owned and not open, and begin to close those that are no longer owned."""
@@ -112,18 +115,19 @@ class PartitionedRunner:
                 raise error
 
     async def _run_partition(self, number: int, closing: asyncio.Event) -> None:
-        async with self._folder.lock(number, closing) as locked:
-            if locked:
-                await self._run_locked(number, closing)
+        async with self._folder.lock(number, closing) as lock:
+            if lock is not None:
+                await self._run_locked(number, closing, lock)
 
-    async def _run_locked(self, number: int, closing: asyncio.Event) -> None:
-        runner = await self._start(number, closing)
+    async def _run_locked(self, number: int, closing: asyncio.Event, lock: DataLock) -> None:
+        runner = await self._start(number, closing, lock)
         if runner is None:
             return
         self.runners[number] = runner
         _log.info("%s owns partition %d", self.name, number)
 
         async def tick(now: datetime) -> None:
+            await asyncio.to_thread(lock.require_held)
             saved = runner.saved_offsets
             await runner.tick(now)
             if runner.saved_offsets is not saved:
@@ -139,7 +143,7 @@ class PartitionedRunner:
             await self._group.commit(runner.saved_offsets)
             _log.info("%s lets go of partition %d", self.name, number)
 
-    async def _start(self, number: int, closing: asyncio.Event) -> Runner | None:
+    async def _start(self, number: int, closing: asyncio.Event, lock: DataLock) -> Runner | None:
         """Start the runner of a partition, again while the broker is away; None if it is to close by then."""
         while not closing.is_set():
             service, bus = await self._create(TaskPartition(number, self._folder.count))
@@ -147,7 +151,7 @@ class PartitionedRunner:
                 runner = Runner(
                     service,
                     bus,
-                    snapshots=self._folder.snapshots(number),
+                    snapshots=self._folder.snapshots(number, lock),
                     generation=self._generation,
                     default_offsets=await self._group.fetch_committed_offsets(number),
                 )
@@ -164,8 +168,9 @@ class PartitionedRunner:
 
     @property
     def is_running(self) -> bool:
-        """True while this process is in its group and all partitions that it owns run."""
-        return self.has_joined and all(number in self.runners for number in self._group.owned)
+        """True while this process is in its group, may have work, and all partitions that it owns run."""
+        may_work = self.has_joined and not self._group.is_left_out
+        return may_work and all(number in self.runners for number in self._group.owned)
 
     @property
     def lag(self) -> int:

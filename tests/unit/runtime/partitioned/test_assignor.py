@@ -95,3 +95,32 @@ def test_a_member_of_another_program_gets_nothing() -> None:
     foreign = ConsumerProtocolMemberMetadata(0, ["invocations"], b"\xff not json")
     found = assign(cluster, {"ours": ours.metadata(["invocations"]), "a": foreign, "b": ours.metadata(["invocations"])})
     assert dict(found["a"].assignment) == {"invocations": []}
+
+
+def test_partitions_go_to_the_newest_version_and_not_back() -> None:
+    cluster = Cluster({"invocations": 6})
+    old = [BalancedAssignor.for_member("shared", (0, 9, 1)) for _ in range(2)]
+    new = BalancedAssignor.for_member("shared", (0, 10))
+
+    def deal(*members: type[BalancedAssignor]) -> list[int]:
+        found = assign(cluster, {f"{place}": one.metadata(["invocations"]) for place, one in enumerate(members)})
+        for place, one in enumerate(members):
+            one.on_assignment(found[f"{place}"])
+        return [len(one.owned) for one in members]
+
+    assert deal(*old) == [3, 3]
+    assert deal(*old, new) == [0, 0, 6]
+    assert [one.is_outdated for one in (*old, new)] == [True, True, False]
+    assert not any(one.is_left_out for one in (*old, new))
+    assert deal(old[0], new) == [0, 6]
+    assert deal(BalancedAssignor.for_member("shared", (0, 10)), new) == [3, 3]
+
+
+def test_nobody_loses_its_partitions_to_a_broker_that_does_not_know_the_topics_yet() -> None:
+    one, other = (BalancedAssignor.for_member("folder") for _ in range(2))
+    for cluster in (Cluster({"invocations": 6, "verdicts": 6}), Cluster({"invocations": 6, "verdicts": 0})):
+        found = assign(cluster, {"a": one.metadata(["invocations", "verdicts"]), "b": other.metadata(["verdicts"])})
+        one.on_assignment(found["a"])
+        other.on_assignment(found["b"])
+        assert len(one.owned) == len(other.owned) == 3
+        assert one.owned | other.owned == set(range(6))

@@ -1,6 +1,7 @@
 """State that is kept by partition in a data folder."""
 
 import asyncio
+import errno
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.support.capturing_bus import CapturingBus, to_records
 from understudies.budget.app import BudgetApp, create_app
 from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, VERDICTS, Invocation, SeededIds
 from understudies.runtime.bus.task_partition import TaskPartition
-from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.errors import ConfigurationError, StopService
 from understudies.runtime.partitioned.folder import PartitionFolder, is_split, require_whole
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.snapshots import SnapshotStore
@@ -43,7 +44,7 @@ async def save_whole(data: Path) -> BudgetApp:
 async def test_the_state_of_a_single_process_is_dealt_out_once(tmp_path: Path) -> None:
     whole = await save_whole(tmp_path)
     folder = PartitionFolder(tmp_path, "budget", COUNT)
-    id_ = await folder.open(make_empty)
+    id_ = await folder.open(make_empty, asyncio.Event())
     seen: dict[str, int] = {}
     for number in range(COUNT):
         snapshot = folder.snapshots(number).load("budget")
@@ -61,25 +62,25 @@ async def test_the_state_of_a_single_process_is_dealt_out_once(tmp_path: Path) -
         seen |= {task: state.ledger.calls for task, state in part.tasks.items()}
     assert seen == {task: state.ledger.calls for task, state in whole.tasks.items()}
     assert not (tmp_path / "snapshots" / "budget.json").exists()
-    assert await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty) == id_
+    assert await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty, asyncio.Event()) == id_
 
 
 async def test_another_number_of_partitions_is_refused(tmp_path: Path) -> None:
-    await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty)
+    await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty, asyncio.Event())
     with pytest.raises(ConfigurationError, match="of 6 partitions, and the topics have 12"):
-        await PartitionFolder(tmp_path, "budget", 12).open(make_empty)
+        await PartitionFolder(tmp_path, "budget", 12).open(make_empty, asyncio.Event())
 
 
 async def test_a_damaged_marker_is_named_with_its_remedy(tmp_path: Path) -> None:
-    await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty)
+    await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty, asyncio.Event())
     (tmp_path / "budget.partitions.json").write_text("{}")
     with pytest.raises(ConfigurationError, match="put that of a backup in its place"):
-        await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty)
+        await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty, asyncio.Event())
 
 
 async def test_a_single_process_is_told_that_the_state_is_by_partition(tmp_path: Path) -> None:
     require_whole(tmp_path, "budget")
-    await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty)
+    await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty, asyncio.Event())
     assert is_split(tmp_path, "budget")
     with pytest.raises(ConfigurationError, match="pass --partitioned"):
         require_whole(tmp_path, "budget")
@@ -93,11 +94,48 @@ async def test_one_holds_a_partition_and_who_waits_may_give_up(tmp_path: Path) -
         assert other
 
         async def wait() -> bool:
-            async with folder.lock(3, given_up) as locked:
-                return locked
+            async with folder.lock(3, given_up) as lock:
+                return lock is not None
 
         waiting = asyncio.create_task(wait())
         given_up.set()
         assert not await waiting
     async with folder.lock(3, never) as held:
         assert held
+
+
+async def test_who_waits_for_the_state_to_be_dealt_out_may_give_up(tmp_path: Path) -> None:
+    await save_whole(tmp_path)
+    begun, go_on, given_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def make_slowly() -> BudgetApp:
+        begun.set()
+        await go_on.wait()
+        return make_budget()
+
+    first = asyncio.create_task(PartitionFolder(tmp_path, "budget", COUNT).open(make_slowly, asyncio.Event()))
+    await begun.wait()
+    second = asyncio.create_task(PartitionFolder(tmp_path, "budget", COUNT).open(make_empty, given_up))
+    third = asyncio.create_task(PartitionFolder(tmp_path, "budget", COUNT).open(make_empty, asyncio.Event()))
+    given_up.set()
+    assert await second is None
+    go_on.set()
+    assert await first == await third
+
+
+async def test_a_disk_that_is_full_as_the_state_is_dealt_out_leaves_it_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await save_whole(tmp_path)
+    before = (tmp_path / "snapshots" / "budget.json").read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SnapshotStore, "write", fail)
+        with pytest.raises(StopService, match="No space left on device; it needs as much space again"):
+            await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty, asyncio.Event())
+    assert (tmp_path / "snapshots" / "budget.json").read_bytes() == before
+    assert not is_split(tmp_path, "budget")
+    assert await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty, asyncio.Event())

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from understudies.dialects.json_fields import list_objects
-from understudies.dialects.usage import read_details
+from understudies.dialects.usage import read_details, with_iterations
 from understudies.events import Usage, UsageDetails
 from understudies.events.request import MAX_TOKENS
 from understudies.importers.fields import as_mapping, as_number, first_not_none
@@ -103,10 +103,13 @@ def find_usage(*sources: Mapping[str, Any]) -> Usage:
 
 
 def parse_usage(source: Mapping[str, Any], *, buckets: bool = False) -> Usage | None:
-    """Read the usage of one source; returns None if it counts nothing, or more than can be.
+    """Read the usage of one source; returns None if it counts nothing, more than can be, or tokens of several models.
 
     `buckets` is true for Langfuse, whose counts exclude each other.
     """
+    if "iterations" in source:
+        counted = with_iterations(source)
+        return None if counted is None else parse_usage(_without_iterations(counted), buckets=buckets)
     fields = _find_fields(tuple(source))
     if not buckets and not fields.has_counts:
         return None
@@ -132,6 +135,10 @@ def parse_usage(source: Mapping[str, Any], *, buckets: bool = False) -> Usage | 
         }
     )
     return usage
+
+
+def _without_iterations(source: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in source.items() if name != "iterations"}
 
 
 def _adds_up(found: Mapping[str, int], fields: "_Fields") -> bool:

@@ -162,6 +162,20 @@ CASES = {
         "0.021",
         "https://openrouter.ai/docs/use-cases/usage-accounting",
     ),
+    "a compaction, which the counts of the whole exclude": Case(
+        "messages",
+        "claude-opus-4-6",
+        {
+            "input_tokens": 23_000,
+            "output_tokens": 1_000,
+            "iterations": [
+                {"type": "compaction", "input_tokens": 180_000, "output_tokens": 3_500},
+                {"type": "message", "input_tokens": 23_000, "output_tokens": 1_000},
+            ],
+        },
+        "1.1275",
+        "https://platform.claude.com/docs/en/build-with-claude/compaction",
+    ),
     "what the provider states in parts": Case(
         "chat",
         "sonar",
@@ -225,6 +239,15 @@ def test_counts_that_contradict_each_other_are_priced_within_the_prompt() -> Non
     cost = call_cost("claude-sonnet-4-5", Usage(prompt_tokens=1000, cached_tokens=900, details=details), at=AT)
     assert cost is not None
     assert 0 < cost < 1
+
+
+@pytest.mark.parametrize("kind", ["advisor_message", "fallback_message"])
+def test_a_call_that_several_models_answered_has_no_price_of_one(kind: str) -> None:
+    other = {"type": kind, "model": "claude-opus-4-6", "input_tokens": 823, "output_tokens": 1612}
+    usage = {"input_tokens": 412, "output_tokens": 531, "iterations": [{"type": "message"}, other]}
+    content = [{"type": "text", "text": "ok"}]
+    body = {"model": "claude-sonnet-4-6", "usage": usage, "type": "message", "role": "assistant", "content": content}
+    assert dialect_of("messages").decode_response(body).usage == Usage()
 
 
 @pytest.mark.parametrize("tier", [["flex"], {"tier": "flex"}, 5, True, ""])

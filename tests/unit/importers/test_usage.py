@@ -101,6 +101,31 @@ ASKED = [{"role": "user", "content": "Is room 12 free?"}]
             (300, 5, 256),
         ),
         ({"prompt_tokens": 44, "completion_tokens": 5, "cached_tokens": 256}, (300, 5, 256)),
+        # A compaction counts besides, with what it read from a cache and wrote to it.
+        (
+            {
+                "input_tokens": 10,
+                "cache_read_input_tokens": 20,
+                "output_tokens": 5,
+                "iterations": [
+                    {"type": "compaction", "input_tokens": 200, "cache_read_input_tokens": 70, "output_tokens": 30},
+                    {"type": "message", "input_tokens": 10, "cache_read_input_tokens": 20, "output_tokens": 5},
+                ],
+            },
+            (300, 35, 90),
+        ),
+        # The turns of a loop with the provider's tools are in the counts of the whole.
+        (
+            {
+                "input_tokens": 30,
+                "output_tokens": 5,
+                "iterations": [
+                    {"type": "message", "input_tokens": 10, "output_tokens": 2},
+                    {"type": "message", "input_tokens": 20, "output_tokens": 3},
+                ],
+            },
+            (30, 5, 0),
+        ),
         # The AI SDK's too.
         ({"inputTokens": 300, "outputTokens": 5, "cachedInputTokens": 256, "totalTokens": 305}, (300, 5, 256)),
         ({"prompt_eval_count": 300, "eval_count": 5}, (300, 5, 0)),
@@ -111,6 +136,11 @@ def test_usage_is_read_by_the_convention_of_its_source(source: dict[str, Any], c
     usage = parse_usage(source)
     assert usage is not None
     assert (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) == counts
+
+
+def test_tokens_of_several_models_are_no_usage_of_one() -> None:
+    advisor = {"type": "advisor_message", "model": "claude-opus-4-6", "input_tokens": 823, "output_tokens": 1612}
+    assert parse_usage({"input_tokens": 412, "output_tokens": 531, "iterations": [advisor]}) is None
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,28 @@ def test_usage_is_read_by_the_convention_of_its_source(source: dict[str, Any], c
     assert (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) == counts
 
 
+@pytest.mark.parametrize("count", ["many", -1, True, "-5", float("inf")])
+@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens", "cached_tokens", "cache_creation_input_tokens"])
+def test_a_usage_with_a_count_that_is_none_has_no_price(name: str, count: object) -> None:
+    usage = {"prompt_tokens": 300, "completion_tokens": 50, "cached_tokens": 256}
+    assert parse_usage({**usage, name: count}) is None
+
+
+@pytest.mark.parametrize("count", ["many", -1, True, None, 0])
+@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens", "total_tokens"])
+def test_a_count_that_is_missing_is_told_by_the_others(name: str, count: object) -> None:
+    usage = parse_usage({"prompt_tokens": 300, "completion_tokens": 50, "total_tokens": 350, name: count})
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens) == (300, 50)
+
+
+@pytest.mark.parametrize("count", ["", "nan", None, 0, 0.0, "0.0"])
+def test_a_count_that_a_log_leaves_empty_is_none_of_its_kind(count: object) -> None:
+    usage = parse_usage({"prompt_tokens": 300, "completion_tokens": 50, "cached_tokens": count})
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) == (300, 50, 0)
+
+
 def test_tokens_of_several_models_are_no_usage_of_one() -> None:
     advisor = {"type": "advisor_message", "model": "claude-opus-4-6", "input_tokens": 823, "output_tokens": 1612}
     assert parse_usage({"input_tokens": 412, "output_tokens": 531, "iterations": [advisor]}) is None
@@ -162,6 +184,9 @@ def test_tokens_of_several_models_are_no_usage_of_one() -> None:
             },
             (710, 5, 500),
         ),
+        # The total tells a side that is missing.
+        ({"input": 44, "input_cached_tokens": 256, "total": 305}, (300, 5, 256)),
+        ({"input_cached_tokens": 256, "output": 5, "total": 305}, (300, 5, 256)),
         # A row whose total shows that its counts include the cached tokens.
         ({"input": 300, "input_cache_read": 256, "output": 5, "total": 305}, (300, 5, 256)),
     ],

@@ -50,6 +50,11 @@ _PARAMETERS: Final = frozenset(
     | {PROVIDER_STATE}
 )
 """Fields that affect the answer besides the messages; a record has many others that only concern its log."""
+_NUMBERS: Final = frozenset(
+    {"frequency_penalty", "presence_penalty", "repetition_penalty", "min_p", "top_k", "top_p", "seed", "n"}
+    | {"max_tokens", "max_completion_tokens", "max_output_tokens", "max_tool_calls", "top_logprobs"}
+)
+"""Those of them that are numbers."""
 _FIELDS: Final = _PARAMETERS | _OBJECTS | _TEXT_OR_LIST | _LISTS | {"temperature"}
 _OTHER_API: Final = frozenset(
     {"system", "instructions", "stop_sequences", "output_config", "output_format", "functions", "function_call"}
@@ -280,10 +285,10 @@ def _provider_fields(record: Mapping[str, Any]) -> dict[str, Any]:
         value = record[name]
         if name in _PARAMETERS:
             if value not in _ABSENT:
-                fields[name] = value
+                fields[name] = _parse_number(value) if isinstance(value, str) and name in _NUMBERS else value
         elif name in _OBJECTS:
-            if isinstance(value, dict):
-                fields[name] = value
+            if isinstance(inner := parse_embedded_json(value), dict):
+                fields[name] = inner
         elif name in _TEXT_OR_LIST:
             if value and isinstance(value, (str, list)):
                 fields[name] = _typed_texts(value) if isinstance(value, list) else value
@@ -295,6 +300,14 @@ def _provider_fields(record: Mapping[str, Any]) -> dict[str, Any]:
         elif name == "tools" and isinstance(value, str) and (written := write_tools(value)):
             fields[name] = written  # as JSON text, in sets of examples
     return fields
+
+
+def _parse_number(written: str) -> float | str:
+    """Return a number that a log keeps as text, or the text if it is none."""
+    number = as_number(written)
+    if number is None:
+        return written
+    return int(number) if number.is_integer() else number
 
 
 def _typed_texts(parts: list[Any]) -> list[Any]:

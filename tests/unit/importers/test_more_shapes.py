@@ -564,3 +564,43 @@ def test_prompt_layer_tells_time_and_price_in_words_of_its_own(tmp_path: Path) -
     call = only(read(tmp_path, {**row, "input_tokens": 10, "output_tokens": 5}))
     assert call.at is not None
     assert (str(call.recorded_cost), call.usage.prompt_tokens) == ("0.100000000", 10)
+
+
+@pytest.mark.parametrize("unit", ["CHARACTERS", "IMAGES", "SECONDS"])
+@pytest.mark.parametrize("beside", [True, False])
+def test_what_langfuse_counts_in_other_units_is_no_usage(tmp_path: Path, unit: str, beside: bool) -> None:
+    counts = {"input": 160, "output": 8, "total": 168}
+    about = {"usage": {**counts, "unit": unit}, "usageDetails": counts} if beside else {"usage": counts, "unit": unit}
+    record = {"type": "GENERATION", "input": ASKED, "output": ANSWER, "model": "gpt-4.1", **about}
+    assert not only(read(tmp_path, record)).usage.counted
+
+
+NAMED_FORMAT = {"type": "json_schema", "json_schema": {"name": "Sort", "schema": {"type": "object"}}}
+SCHEMA = {"title": "Sort", "type": "object", "properties": {"room": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("about", "wanted"),
+    [
+        ({"metadata": {"response_format": {"type": "json_object"}}}, {"type": "json_object"}),
+        ({"metadata": {"response_format": NAMED_FORMAT}}, NAMED_FORMAT),
+        (
+            {"metadata": {"response_format": SCHEMA}},
+            {"type": "json_schema", "json_schema": {"name": "Sort", "schema": SCHEMA}},
+        ),
+        ({"modelParameters": {"response_format": orjson.dumps(NAMED_FORMAT).decode()}}, NAMED_FORMAT),
+        ({"metadata": {"response_format": "short"}}, None),
+    ],
+)
+def test_the_format_that_was_asked_for_is_read_where_langfuse_keeps_it(
+    tmp_path: Path, about: dict[str, Any], wanted: dict[str, Any] | None
+) -> None:
+    record = {"type": "GENERATION", "input": ASKED, "output": '{"room": "12"}', "model": "gpt-4.1", **about}
+    assert only(read(tmp_path, record)).request.response_format == wanted
+
+
+def test_parameters_that_a_log_keeps_as_text_are_numbers(tmp_path: Path) -> None:
+    given = {"n": "1", "max_tokens": "100", "top_p": "0.5", "seed": "none of it", "stop": "12"}
+    record = {"type": "GENERATION", "input": ASKED, "output": ANSWER, "modelParameters": given}
+    parameters = only(read(tmp_path, record)).request.parameters
+    assert parameters == {"n": 1, "max_tokens": 100, "top_p": 0.5, "seed": "none of it", "stop": "12"}

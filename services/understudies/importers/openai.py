@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from understudies.dialects.json_fields import text_or_empty
 from understudies.importers.exchange import read_exchange
 from understudies.importers.fields import as_mapping, as_number, as_text, first_not_none
 from understudies.importers.json_parsing import NotARecordedCall
@@ -30,6 +31,7 @@ def read_stored(record: Mapping[str, Any]) -> PartialCall:
         raise NotARecordedCall("a stored completion without its messages: export those of its messages endpoint too")
     call.answer = {key: record[key] for key in ("choices", "output", "status", "incomplete_details") if key in record}
     call.must_be_reply = True
+    call.tier = text_or_empty(record.get("service_tier"))
     return call
 
 
@@ -95,6 +97,7 @@ def read_eval_item(record: Mapping[str, Any]) -> PartialCall:
     call.answer = sample.get("output")
     call.usage = find_usage(as_mapping(sample.get("usage")))
     call.evidence = ({"error": sample.get("error"), "finish_reason": sample.get("finish_reason")},)
+    call.finish_reason = sample.get("finish_reason")
     grade = as_text(record.get("status"))
     results = record.get("results")
     scores = (

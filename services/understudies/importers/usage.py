@@ -30,6 +30,7 @@ _CACHE_READ: Final = (
     *("cachedContentTokenCount", "cached_content_token_count", "prompt_cache_read_tokens", "prompt_cache_hit_tokens"),
     *("cache_read", "cacheReadTokens", "cache_read_tokens", "cache_read_input_tokens", "cacheReadInputTokens"),
     *("cacheReadInputTokenCount", "input_cache_read_tokens", "input_cache_read_input_tokens"),
+    *("priority_cache_read", "flex_cache_read"),
 )
 _CACHE_WRITE: Final = (
     *("cache_write_tokens", "cacheWriteTokens", "cache_creation_tokens", "input_cache_creation", "input_cache_write"),

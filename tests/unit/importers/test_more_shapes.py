@@ -604,3 +604,9 @@ def test_parameters_that_a_log_keeps_as_text_are_numbers(tmp_path: Path) -> None
     record = {"type": "GENERATION", "input": ASKED, "output": ANSWER, "modelParameters": given}
     parameters = only(read(tmp_path, record)).request.parameters
     assert parameters == {"n": 1, "max_tokens": 100, "top_p": 0.5, "seed": "none of it", "stop": "12"}
+
+
+def test_the_sample_of_an_eval_tells_how_its_answer_ended(tmp_path: Path) -> None:
+    sample = {"input": ASKED, "output": [ANSWER], "finish_reason": "length", "model": "gpt-4.1"}
+    item = {"object": "eval.run.output_item", "datasource_item": {}, "sample": sample}
+    assert only(read(tmp_path, item)).response.finish_reason == "length"

@@ -441,3 +441,28 @@ def test_searches_that_litellm_counts_among_the_details_are_priced(tmp_path: Pat
     usage = {"prompt_tokens": 300, "completion_tokens": 5, "prompt_tokens_details": {"web_search_requests": 2}}
     call = read_one(tmp_path, {"messages": ASKED, "response": {**COMPLETION, "usage": usage}})
     assert call.usage.details == UsageDetails(web_searches=2)
+
+
+def test_the_tier_of_a_stored_completion_is_that_of_its_price(tmp_path: Path) -> None:
+    counts = {"prompt_tokens": 100_000, "completion_tokens": 10}
+    stored = {"object": "chat.completion", "model": "gpt-5", "messages": ASKED, "usage": counts}
+    answered = {"choices": [{"message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}]}
+    costs = []
+    for tier in ("default", "flex", None):
+        call = read_one(tmp_path, {**stored, **answered, "service_tier": tier})
+        costs.append(call_cost(call.model, call.usage))
+    assert costs[0] is not None
+    assert costs[1] is not None
+    assert costs[0] == costs[2] == 2 * costs[1]
+
+
+def test_the_tier_that_langchain_tells_is_that_of_the_price(tmp_path: Path) -> None:
+    counts = {"input_tokens": 300, "output_tokens": 5, "total_tokens": 305}
+    details = {"input_token_details": {"priority_cache_read": 256, "priority": 44}}
+    told = {"content": "yes", "usage_metadata": counts | details, "response_metadata": {"service_tier": "priority"}}
+    outputs = {"generations": [[{"text": "yes", "message": {"lc": 1, "kwargs": told}}]]}
+    run = {"run_type": "llm", "inputs": {"messages": [ASKED]}, "outputs": outputs}
+    usage = read_one(tmp_path, run).usage
+    assert (usage.prompt_tokens, usage.cached_tokens) == (300, 256)
+    assert usage.details is not None
+    assert usage.details.service_tier == "priority"

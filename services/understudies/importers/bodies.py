@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from understudies.importers.fields import as_mapping, first_not_none
-from understudies.importers.tools import write_tools
+from understudies.importers.tools import write_tool_choice, write_tools
 
 _RENAMED: Final = {
     "maxTokens": "max_tokens",
@@ -29,6 +29,7 @@ _CONFIGURATIONS: Final = (
     *("generationConfig", "generation_config", "inferenceConfig", "inference_config"),
     *("textGenerationConfig", "config"),
 )
+_TOOL_CONFIGS: Final = ("toolConfig", "tool_config")
 _GEMINI_SCHEMAS: Final = ("responseSchema", "responseJsonSchema", "response_schema", "response_json_schema")
 _CONVERSE: Final = frozenset({"inferenceConfig", "toolConfig", "additionalModelRequestFields"})
 _MESSAGES: Final = ("messages", "input", "prompt", "inputText", "chat_history")
@@ -89,6 +90,9 @@ def _read_gemini(body: Mapping[str, Any]) -> Body:
     tools = first_not_none(body.get("tools"), config.get("tools"))
     if tools:
         fields["tools"] = write_tools(tools)
+    tool_config = first_not_none(*(source.get(name) for source in (body, config) for name in _TOOL_CONFIGS))
+    if (choice := write_tool_choice(tool_config)) is not None:
+        fields["tool_choice"] = choice
     configuration = as_mapping(first_not_none(body.get("generationConfig"), body.get("generation_config"), config))
     schema = first_not_none(*(configuration.get(name) for name in _GEMINI_SCHEMAS))
     if isinstance(schema, dict):
@@ -111,9 +115,12 @@ def _read_converse(body: Mapping[str, Any]) -> Body:
     system = body.get("system")
     if isinstance(system, list) and system:
         turns.insert(0, {"role": "system", "content": system})
-    fields = _configuration(body)
+    # Parameters that only some models have, under the names that their own API gives them.
+    fields = {**as_mapping(body.get("additionalModelRequestFields")), **_configuration(body)}
     if body.get("toolConfig"):
         fields["tools"] = write_tools(body["toolConfig"])
+        if (choice := write_tool_choice(as_mapping(body["toolConfig"]).get("toolChoice"))) is not None:
+            fields["tool_choice"] = choice
     return Body(turns or None, fields)
 
 

@@ -610,3 +610,48 @@ def test_the_sample_of_an_eval_tells_how_its_answer_ended(tmp_path: Path) -> Non
     sample = {"input": ASKED, "output": [ANSWER], "finish_reason": "length", "model": "gpt-4.1"}
     item = {"object": "eval.run.output_item", "datasource_item": {}, "sample": sample}
     assert only(read(tmp_path, item)).response.finish_reason == "length"
+
+
+@pytest.mark.parametrize(
+    ("converse", "gemini", "choice"),
+    [
+        ({"auto": {}}, {"mode": "AUTO"}, "auto"),
+        ({"any": {}}, {"mode": "ANY"}, "required"),
+        ({"any": {}}, {"mode": "ANY", "allowedFunctionNames": ["f", "g"]}, "required"),
+        (
+            {"tool": {"name": "f"}},
+            {"mode": "ANY", "allowedFunctionNames": ["f"]},
+            {"type": "function", "function": {"name": "f"}},
+        ),
+        (None, {"mode": "NONE"}, "none"),
+        (None, {"mode": "VALIDATED"}, None),
+        (None, None, None),
+    ],
+)
+def test_the_choice_of_a_tool_is_read_in_the_forms_of_bedrock_and_gemini(
+    tmp_path: Path, converse: Any, gemini: Any, choice: Any
+) -> None:
+    specified = {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object"}}}}]}
+    asked = {"messages": [{"role": "user", "content": [{"text": NOTE}]}]}
+    told = {"output": {"message": {"role": "assistant", "content": [{"text": "cleaning"}]}}, "stopReason": "end_turn"}
+    config = {**specified, **({"toolChoice": converse} if converse else {})}
+    content = {"contents": [{"role": "user", "parts": [{"text": NOTE}]}]}
+    declared = {"tools": [{"functionDeclarations": [{"name": "f"}]}]}
+    calling = {"toolConfig": {"functionCallingConfig": gemini}} if gemini else {}
+    candidates = {"candidates": [{"content": {"parts": [{"text": "cleaning"}]}, "finishReason": "STOP"}]}
+    records = [{"request": {**content, **declared, **calling}, "response": candidates}]
+    if converse:
+        records.append(bedrock({**asked, "toolConfig": config}, told))
+    for record in records:
+        assert only(read(tmp_path, record)).request.tool_choice == choice
+
+
+def test_what_converse_passes_on_to_the_model_is_read(tmp_path: Path) -> None:
+    asked = {"messages": [{"role": "user", "content": [{"text": NOTE}]}], "inferenceConfig": {"maxTokens": 9}}
+    more = {"top_k": 5, "thinking": {"type": "enabled", "budget_tokens": 1024}, "no_parameter": 1}
+    told = {"output": {"message": {"role": "assistant", "content": [{"text": "cleaning"}]}}, "stopReason": "end_turn"}
+    call = only(read(tmp_path, bedrock({**asked, "additionalModelRequestFields": more}, told)))
+    assert call.request.parameters["top_k"] == 5
+    assert call.request.parameters["max_tokens"] == 9
+    assert call.request.parameters["thinking"] == more["thinking"]
+    assert "no_parameter" not in call.request.parameters

@@ -215,6 +215,7 @@ def _read_failure(record: Mapping[str, Any], nested: NestedAttributes) -> dict[s
     return {
         "error": (message or "status ERROR") if failed else find(nested, "error.type"),
         "level": find(nested, "langfuse.observation.level"),
+        "finish_reason": first_found(nested, _FINISHES),
     }
 
 

@@ -42,6 +42,9 @@ def read_posthog(record: Mapping[str, Any]) -> PartialCall:
         "cache_creation_input_tokens" if is_apart else "cache_write_tokens": about.get(
             "$ai_cache_creation_input_tokens"
         ),
+        "thoughtsTokenCount" if about.get("$ai_provider") == "gemini" else "reasoning_tokens": about.get(
+            "$ai_reasoning_tokens"
+        ),
         "total_tokens": about.get("$ai_total_tokens"),
     }
     return PartialCall(

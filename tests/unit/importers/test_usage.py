@@ -296,6 +296,17 @@ def test_posthog_tells_whether_its_counts_include_cached_tokens(
     assert (call.usage.prompt_tokens, call.usage.cached_tokens) == (prompt, 100)
 
 
+@pytest.mark.parametrize(("provider", "model", "output"), [("gemini", "gemini-2.5-flash", 52), ("openai", "gpt-5", 2)])
+def test_posthog_counts_the_thoughts_of_gemini_beside_its_output(
+    tmp_path: Path, provider: str, model: str, output: int
+) -> None:
+    counts = {"$ai_input_tokens": 30, "$ai_output_tokens": 2, "$ai_reasoning_tokens": 50}
+    about = {"$ai_input": ASKED, "$ai_output_choices": [{"role": "assistant", "content": "yes"}], **counts}
+    properties = {**about, "$ai_provider": provider, "$ai_model": model}
+    usage = read_one(tmp_path, {"event": "$ai_generation", "properties": properties}).usage
+    assert (usage.prompt_tokens, usage.completion_tokens) == (30, output)
+
+
 def read_one(tmp_path: Path, record: dict[str, Any]) -> RecordedCall:
     path = tmp_path / "log.json"
     path.write_bytes(orjson.dumps(record))

@@ -360,6 +360,20 @@ def test_what_a_shipper_tells_of_the_time_is_the_time(tmp_path: Path) -> None:
     assert call.at is not None
 
 
+@pytest.mark.parametrize("shipped", [{"message": "a line"}, {}])
+def test_a_line_of_datadogs_archives_is_its_attributes(tmp_path: Path, shipped: dict[str, str]) -> None:
+    spend = {"call_type": "acompletion", "spend": 0.1, "messages": ASKED, "response": COMPLETION, "model": "gpt-4.1"}
+    about = {
+        "_id": "a",
+        "date": "2026-06-01T08:00:00Z",
+        "host": "h",
+        "source": "litellm",
+        "service": "s",
+        "tags": ["x"],
+    }
+    assert only(read(tmp_path, {**about, **shipped, "status": "info", "attributes": spend})).model == "gpt-4.1"
+
+
 @pytest.mark.parametrize("index", [None, [], "0", {}])
 def test_a_stream_of_converse_with_odd_indexes_is_read(tmp_path: Path, index: object) -> None:
     events = [

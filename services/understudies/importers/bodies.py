@@ -59,9 +59,14 @@ def read_body(body: Mapping[str, Any]) -> Body:
     if "inputText" in body:
         fields = {**body, **_configuration(body)}
     for name in _MESSAGES:
-        if (messages := body.get(name)) is not None:
+        if (messages := body.get(name)) is not None and not is_stored_prompt(messages):
             return Body(messages, fields)
     return Body(None, fields)
+
+
+def is_stored_prompt(prompt: object) -> bool:
+    """Return whether a prompt is one that OpenAI's Responses keep, named by its id: only the provider has its text."""
+    return isinstance(prompt, dict) and isinstance(name := prompt.get("id"), str) and name.startswith("pmpt_")
 
 
 def rename_parameters(source: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from understudies.dialects.json_fields import text_or_empty
-from understudies.importers.exchange import read_exchange
+from understudies.importers.bodies import is_stored_prompt
+from understudies.importers.exchange import check_rendered, read_exchange
 from understudies.importers.fields import as_mapping, as_number, as_text, first_not_none
 from understudies.importers.json_parsing import NotARecordedCall
 from understudies.importers.native import read_common_fields
@@ -23,10 +24,13 @@ def read_stored(record: Mapping[str, Any]) -> PartialCall:
     call.messages = first_not_none(
         record.get("messages"),
         record.get("input"),
-        record.get("prompt"),
+        None if is_stored_prompt(record.get("prompt")) else record.get("prompt"),
         as_mapping(record.get("request")).get("messages"),
     )
     call.evidence = ({"error": record.get("error"), "status": record.get("status")},)
+    if not call.messages and is_stored_prompt(record.get("prompt")):
+        check_rendered(record)
+        call.messages = []
     if call.messages is None:
         raise NotARecordedCall("a stored completion without its messages: export those of its messages endpoint too")
     call.answer = {key: record[key] for key in ("choices", "output", "status", "incomplete_details") if key in record}

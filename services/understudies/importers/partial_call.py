@@ -17,6 +17,7 @@ from understudies.dialects.openai_responses.response import count_web_searches
 from understudies.economics.prices import call_cost
 from understudies.events import Request, Response, Usage, UsageDetails, fingerprint, request_of
 from understudies.importers.answer_rule import check_kind, check_outcome, check_request, check_response
+from understudies.importers.bodies import is_stored_prompt
 from understudies.importers.fields import as_mapping, as_number, first_not_none
 from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
 from understudies.importers.messages import (
@@ -47,7 +48,7 @@ _PARAMETERS: Final = frozenset(
     | {"tool_choice", "function_call", "reasoning_effort", "verbosity", "web_search_options", "service_tier"}
     | {"include", "background", "store", "previous_response_id", "conversation", "context_management", "mcp_servers"}
     | {"cache_control", "chat_template_kwargs", "prompt_cache_key", "safety_identifier", "truncation"}
-    | {PROVIDER_STATE}
+    | {PROVIDER_STATE, "prompt"}
 )
 """Fields that affect the answer besides the messages; a record has many others that only concern its log."""
 _NUMBERS: Final = frozenset(
@@ -284,7 +285,7 @@ def _provider_fields(record: Mapping[str, Any]) -> dict[str, Any]:
     for name in _parameter_names(tuple(record)):
         value = record[name]
         if name in _PARAMETERS:
-            if value not in _ABSENT:
+            if value not in _ABSENT and (name != "prompt" or is_stored_prompt(value)):
                 fields[name] = _parse_number(value) if isinstance(value, str) and name in _NUMBERS else value
         elif name in _OBJECTS:
             if isinstance(inner := parse_embedded_json(value), dict):

@@ -669,3 +669,54 @@ def test_what_converse_passes_on_to_the_model_is_read(tmp_path: Path) -> None:
     assert call.request.parameters["max_tokens"] == 9
     assert call.request.parameters["thinking"] == more["thinking"]
     assert "no_parameter" not in call.request.parameters
+
+
+PROMPT = {"id": "pmpt_6a", "version": "2", "variables": {"note": NOTE}}
+RENDERED = [
+    {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "Sort the note."}]},
+    {"type": "message", "role": "user", "content": [{"type": "input_text", "text": NOTE}]},
+]
+REPLY = {
+    "object": "response",
+    "status": "completed",
+    "model": "gpt-5-mini",
+    "output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "cleaning"}]}],
+}
+
+
+def responses_to(reply: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the forms in which a log holds a reply to a stored prompt."""
+    asked = {"model": "gpt-5-mini", "prompt": PROMPT}
+    batch = {"custom_id": "a", "url": "/v1/responses", "body": asked, "response": {"status_code": 200, "body": reply}}
+    return [{**reply, "prompt": PROMPT}, {"request": asked, "response": reply}, batch]
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_a_stored_prompt_is_what_the_reply_tells_of_it(tmp_path: Path, place: int) -> None:
+    call = only(read(tmp_path, responses_to({**REPLY, "instructions": RENDERED})[place]))
+    assert [(one.role, one.content) for one in call.request.messages] == [
+        ("developer", "Sort the note."),
+        ("user", NOTE),
+    ]
+    assert call.request.parameters["prompt"] == PROMPT
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("instructions", [None, [], "Sort the note."])
+def test_a_stored_prompt_whose_text_is_not_in_the_log_is_no_call(
+    tmp_path: Path, place: int, instructions: object
+) -> None:
+    parsed = read(tmp_path, responses_to({**REPLY, "instructions": instructions})[place])
+    reasons = [skipped.reason for skipped in parsed.skipped]
+    assert reasons == ["a response to a stored prompt, whose text only the provider has"]
+
+
+def test_a_stored_prompt_beside_an_input_is_a_parameter_of_the_request(tmp_path: Path) -> None:
+    asked = {"model": "gpt-5-mini", "input": NOTE, "prompt": PROMPT}
+    assert only(read(tmp_path, {"request": asked, "response": REPLY})).request.parameters["prompt"] == PROMPT
+
+
+@pytest.mark.parametrize("prompt", [{"id": "greeting"}, {"text": "a"}, "greeting", 5])
+def test_a_prompt_of_another_kind_is_no_parameter(tmp_path: Path, prompt: object) -> None:
+    record = {"messages": [*ASKED, ANSWER], "prompt": prompt}
+    assert "prompt" not in only(read(tmp_path, record)).request.parameters

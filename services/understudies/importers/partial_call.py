@@ -58,7 +58,7 @@ _NUMBERS: Final = frozenset(
 """Those of them that are numbers."""
 _FIELDS: Final = _PARAMETERS | _OBJECTS | _TEXT_OR_LIST | _LISTS | {"temperature"}
 _OTHER_API: Final = frozenset(
-    {"system", "instructions", "stop_sequences", "output_config", "output_format", "functions", "function_call"}
+    {"system", "instructions", "text", "stop_sequences", "output_config", "output_format", "functions", "function_call"}
     | {"tool_choice"}
 )
 """Fields with which a request may be of another API than chats, or of an older form."""
@@ -323,18 +323,26 @@ def _parameter_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _write_chat_body(items: list[dict[str, Any]], fields: dict[str, Any]) -> dict[str, Any]:
     """Write the body of a chat, or of Anthropic's Messages if the messages or tools have that form."""
-    body = {name: value for name, value in fields.items() if name != "instructions"}
+    body = {name: value for name, value in fields.items() if name not in ("instructions", "text")}
     if "instructions" in fields:
         body.setdefault("system", fields["instructions"])
+    if "text" in fields:  # the format of an answer of Responses, whose input a log may hold as messages of chats
+        read = detection.decode_request({"input": "", "model": _UNNAMED, "text": fields["text"]}).request
+        about = {"response_format": read.response_format, "verbosity": read.parameters.get("verbosity")}
+        body = {**{name: value for name, value in about.items() if value is not None}, **body}
     if "tools" in body:
         body["tools"] = [write_chat_tool(tool) for tool in body["tools"]]
     return {**body, "messages": [as_chat_message(item) for item in items]}
 
 
 def _write_responses_body(items: list[dict[str, Any]], fields: dict[str, Any]) -> dict[str, Any]:
-    body = {name: value for name, value in fields.items() if name != "system"}
+    body = {name: value for name, value in fields.items() if name not in ("system", "response_format")}
     if "system" in fields:
         body.setdefault("instructions", fields["system"])
+    if wanted := fields.get("response_format"):
+        schema = wanted.get("json_schema")
+        form = {"type": wanted.get("type"), **schema} if isinstance(schema, dict) else wanted
+        body["text"] = {"format": form, **fields.get("text", {})}
     if "tools" in body:
         body["tools"] = [write_responses_tool(tool) for tool in body["tools"]]
     return {**body, "input": items}

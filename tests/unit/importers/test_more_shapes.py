@@ -720,3 +720,34 @@ def test_a_stored_prompt_beside_an_input_is_a_parameter_of_the_request(tmp_path:
 def test_a_prompt_of_another_kind_is_no_parameter(tmp_path: Path, prompt: object) -> None:
     record = {"messages": [*ASKED, ANSWER], "prompt": prompt}
     assert "prompt" not in only(read(tmp_path, record)).request.parameters
+
+
+FORMAT = {"type": "json_schema", "name": "Sort", "schema": {"type": "object"}, "strict": True}
+OF_CHATS = {"type": "json_schema", "json_schema": {"name": "Sort", "schema": {"type": "object"}, "strict": True}}
+
+
+@pytest.mark.parametrize("asked", [ASKED, [{"type": "message", **ASKED[0]}], NOTE])
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"text": {"format": FORMAT}}, OF_CHATS),
+        ({"response_format": OF_CHATS}, OF_CHATS),
+        ({"response_format": {"type": "json_object"}}, {"type": "json_object"}),
+        ({"text": {"format": {"type": "text"}}}, None),
+    ],
+)
+def test_the_format_is_read_in_the_form_of_the_other_api_than_the_messages(
+    tmp_path: Path, asked: Any, given: dict[str, Any], wanted: dict[str, Any] | None
+) -> None:
+    spanned = {"span_id": "s", "span_attributes": {"type": "llm"}, "input": asked, "output": [ANSWER]}
+    logged = {"request": {"input": asked, **given}, "response": REPLY}
+    for record in ({**spanned, "metadata": {"model": "gpt-5-mini", **given}}, logged):
+        request = only(read(tmp_path, record)).request
+        assert request.response_format == wanted
+        assert request.parameters.keys() <= {"store"}
+
+
+def test_the_verbosity_of_responses_is_that_of_chats(tmp_path: Path) -> None:
+    metadata = {"model": "gpt-5-mini", "text": {"format": {"type": "text"}, "verbosity": "low"}}
+    record = {"span_id": "s", "span_attributes": {"type": "llm"}, "input": ASKED, "output": [ANSWER]}
+    assert only(read(tmp_path, {**record, "metadata": metadata})).request.parameters == {"verbosity": "low"}

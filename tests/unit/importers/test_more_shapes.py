@@ -751,3 +751,34 @@ def test_the_verbosity_of_responses_is_that_of_chats(tmp_path: Path) -> None:
     metadata = {"model": "gpt-5-mini", "text": {"format": {"type": "text"}, "verbosity": "low"}}
     record = {"span_id": "s", "span_attributes": {"type": "llm"}, "input": ASKED, "output": [ANSWER]}
     assert only(read(tmp_path, {**record, "metadata": metadata})).request.parameters == {"verbosity": "low"}
+
+
+CHUNKS = [
+    {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "clean"}}]},
+    {"choices": [{"index": 0, "delta": {"content": "ing"}, "finish_reason": "stop"}]},
+    {},
+]
+
+
+@pytest.mark.parametrize("reply", [{"streamed_data": CHUNKS}, {**COMPLETION, "streamed_data": CHUNKS}])
+def test_the_events_that_helicone_keeps_of_a_stream_are_its_reply(tmp_path: Path, reply: dict[str, Any]) -> None:
+    call = only(read(tmp_path, helicone({"model": "gpt-4.1", "messages": ASKED}, reply)))
+    assert (call.response.message.content, call.response.finish_reason) == ("cleaning", "stop")
+
+
+def test_the_latency_of_a_proxied_call_is_read_beside_its_bodies(tmp_path: Path) -> None:
+    request = {"url": "https://api.openai.com/v1/chat/completions", "body": {"model": "gpt-4.1", "messages": ASKED}}
+    record = {"request": request, "response": {"status": 200, "body": COMPLETION}, "duration_ms": 1400}
+    assert only(read(tmp_path, record)).latency_ms == 1400
+
+
+def test_the_first_api_of_cohere_needs_no_history(tmp_path: Path) -> None:
+    asked = {"model": "command-r", "message": NOTE, "preamble": "Sort the note."}
+    call = only(read(tmp_path, {"request": asked, "response": {"text": "cleaning", "finish_reason": "COMPLETE"}}))
+    assert [one.content for one in call.request.messages] == ["Sort the note.", NOTE]
+
+
+@pytest.mark.parametrize("name", ["finish_reason", "stop_reason"])
+def test_a_transcript_tells_how_its_answer_ended_beside_it(tmp_path: Path, name: str) -> None:
+    for record in ({"messages": [*ASKED, ANSWER]}, {"messages": ASKED, "response": "cleaning"}):
+        assert only(read(tmp_path, {**record, name: "length"})).response.finish_reason == "length"

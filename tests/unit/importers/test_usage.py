@@ -264,18 +264,20 @@ def test_a_batch_has_the_price_of_one(tmp_path: Path, records: list[dict[str, An
     assert (call_cost(call.model, call.usage) or single) < single
 
 
-def test_the_counts_of_cohere_are_read_beside_the_units_that_it_bills(tmp_path: Path) -> None:
-    counts = {
-        "billed_units": {"input_tokens": 3, "output_tokens": 1},
-        "tokens": {"input_tokens": 70, "output_tokens": 2},
-    }
+@pytest.mark.parametrize(
+    ("billed", "counts"), [({"input_tokens": 3, "output_tokens": 1}, (3, 1)), ({"search_units": 1}, (70, 2))]
+)
+def test_the_counts_of_cohere_are_those_that_it_bills(
+    tmp_path: Path, billed: dict[str, int], counts: tuple[int, int]
+) -> None:
+    told = {"billed_units": billed, "tokens": {"input_tokens": 70, "output_tokens": 2}}
     message = {"role": "assistant", "content": [{"type": "text", "text": "yes"}]}
-    second = {"message": message, "finish_reason": "COMPLETE", "usage": counts}
-    first = {"text": "yes", "finish_reason": "COMPLETE", "meta": counts}
+    second = {"message": message, "finish_reason": "COMPLETE", "usage": told}
+    first = {"text": "yes", "finish_reason": "COMPLETE", "meta": told}
     asked = {"model": "command-r", "preamble": "Be brief.", "chat_history": [], "message": "Is room 12 free?"}
     for request, reply in (({"messages": ASKED}, second), (asked, first)):
         call = read_one(tmp_path, {"request": request, "response": reply})
-        assert (call.usage.prompt_tokens, call.usage.completion_tokens) == (70, 2)
+        assert (call.usage.prompt_tokens, call.usage.completion_tokens) == counts
         assert call.response.finish_reason == "stop"
     assert [message.role for message in call.request.messages] == ["system", "user"]
 

@@ -23,7 +23,7 @@ from understudies.importers.fields import (
 )
 from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
 from understudies.importers.partial_call import PartialCall
-from understudies.importers.tools import write_tools
+from understudies.importers.tools import write_tool_choice, write_tools
 from understudies.importers.usage import NO_USAGE, find_usage, parse_usage
 
 _TYPES: Final = frozenset(
@@ -137,7 +137,8 @@ def _request_fields(record: Mapping[str, Any], asked: Body, metadata: Mapping[st
         if tools and (written := write_tools(tools)):
             fields["tools"] = written
             break
-    return fields
+    choice = write_tool_choice(as_mapping(metadata.get("attributes")).get("ai.prompt.toolChoice"))
+    return fields if choice is None else {**fields, "tool_choice": choice}
 
 
 def _wanted_format(given: object) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from understudies.importers.otlp import read_attributes
 from understudies.importers.partial_call import PartialCall
 from understudies.importers.span_attributes import NestedAttributes, as_items, find, first_found, nest_attributes
 from understudies.importers.span_messages import read_said
-from understudies.importers.tools import write_tools
+from understudies.importers.tools import write_tool_choice, write_tools
 from understudies.importers.usage import NO_USAGE, parse_usage
 
 _PREFIXES: Final = (
@@ -231,6 +231,8 @@ def _read_parameters(nested: NestedAttributes, fields: Mapping[str, Any]) -> dic
     functions += list_objects(as_mapping(find(nested, "model_request_parameters")).get("function_tools"))
     if written := write_tools(tools) or write_tools(listed) or write_tools([{"toolSpec": tool} for tool in functions]):
         parameters["tools"] = written
+    if (choice := write_tool_choice(find(nested, "ai.prompt.toolChoice"))) is not None:
+        parameters["tool_choice"] = choice
     return parameters
 
 

@@ -38,14 +38,16 @@ def write_tools(value: object) -> list[dict[str, Any]]:
 
 
 def write_tool_choice(value: object) -> object:
-    """Convert the choice of a tool of Bedrock's Converse or of Gemini to that of chats; None if it says nothing."""
-    choice = object_or_empty(value)
+    """Convert a tool choice of Bedrock's Converse, Gemini or the AI SDK to that of chats; None if it says nothing."""
+    choice = object_or_empty(parse_embedded_json(value))
     for name in _FUNCTION_CALLING:
         if isinstance(config := choice.get(name), dict):
             return _gemini_choice(config)
-    tool = object_or_empty(choice.get("tool")).get("name")
-    if isinstance(tool, str):
-        return {"type": "function", "function": {"name": tool}}
+    kind, named = choice.get("type"), choice.get("toolName") or object_or_empty(choice.get("tool")).get("name")
+    if isinstance(named, str):
+        return {"type": "function", "function": {"name": named}}
+    if kind in ("auto", "none", "required"):  # the AI SDK
+        return kind
     return "required" if "any" in choice else "auto" if "auto" in choice else None
 
 

@@ -782,3 +782,36 @@ def test_the_first_api_of_cohere_needs_no_history(tmp_path: Path) -> None:
 def test_a_transcript_tells_how_its_answer_ended_beside_it(tmp_path: Path, name: str) -> None:
     for record in ({"messages": [*ASKED, ANSWER]}, {"messages": ASKED, "response": "cleaning"}):
         assert only(read(tmp_path, {**record, name: "length"})).response.finish_reason == "length"
+
+
+@pytest.mark.parametrize(
+    ("given", "choice"),
+    [
+        ({"type": "required"}, "required"),
+        ({"type": "tool", "toolName": "f"}, {"type": "function", "function": {"name": "f"}}),
+        ({"type": "other"}, None),
+    ],
+)
+def test_the_choice_of_a_tool_is_read_in_the_form_of_the_ai_sdk(
+    tmp_path: Path, given: dict[str, str], choice: object
+) -> None:
+    about = {
+        "ai.operationId": "ai.generateText.doGenerate",
+        "ai.prompt.messages": orjson.dumps(ASKED).decode(),
+        "ai.response.text": "cleaning",
+        "ai.prompt.tools": [
+            orjson.dumps({"type": "function", "name": "f", "inputSchema": {"type": "object"}}).decode()
+        ],
+        "ai.prompt.toolChoice": orjson.dumps(given).decode(),
+    }
+    span = {"traceId": "t", "spanId": "s", "attributes": about}
+    observation = {"type": "GENERATION", "input": ASKED, "output": ANSWER, "metadata": {"attributes": about}}
+    for record in (span, observation):
+        request = only(read(tmp_path, record)).request
+        assert (request.tool_choice, len(request.tools or ())) == (choice, 1)
+
+
+def test_a_column_may_name_its_unit(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text('Trace ID,Type,Input,Output,Total Cost ($)\nt,GENERATION,"Is it clean?",yes,0.25\n')
+    assert float(only(read_calls(path)).recorded_cost or 0) == 0.25

@@ -114,7 +114,9 @@ def _read_input(asked: object) -> Body:
         return Body(asked, {})
     kwargs = asked.get("kwargs")
     if isinstance(kwargs, dict) and "args" in asked:  # a decorated function
-        asked = kwargs
+        given, asked = asked["args"], kwargs
+        if read_body(asked).messages is None and isinstance(given, list) and len(given) == 1:
+            return Body(given[0], asked)
     body = read_body(asked)
     return Body(asked, {}) if body.messages is None or "role" in asked else body
 

@@ -87,7 +87,7 @@ def _write_tool(tool: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _write_function(function: Mapping[str, Any]) -> dict[str, Any]:
-    schema = next((function[name] for name in _SCHEMAS if function.get(name) is not None), None)
+    schema = next((parse_embedded_json(function[name]) for name in _SCHEMAS if function.get(name) is not None), None)
     if isinstance(schema, dict):
         schema = next((schema[name] for name in ("json", "jsonSchema") if isinstance(schema.get(name), dict)), schema)
     written: dict[str, Any] = {"name": function.get("name")}

@@ -815,3 +815,61 @@ def test_a_column_may_name_its_unit(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text('Trace ID,Type,Input,Output,Total Cost ($)\nt,GENERATION,"Is it clean?",yes,0.25\n')
     assert float(only(read_calls(path)).recorded_cost or 0) == 0.25
+
+
+@pytest.mark.parametrize("argument", [ASKED, NOTE])
+def test_the_only_argument_of_a_function_that_langfuse_observes_is_what_was_asked(
+    tmp_path: Path, argument: object
+) -> None:
+    asked = {"args": [argument], "kwargs": {"temperature": 0.5}}
+    call = only(read(tmp_path, {"type": "GENERATION", "input": asked, "output": "cleaning"}))
+    assert [(one.role, one.content) for one in call.request.messages] == [("user", NOTE)]
+    assert call.request.temperature == 0.5
+
+
+def test_several_arguments_of_a_function_are_no_messages(tmp_path: Path) -> None:
+    asked = {"args": [NOTE, "brief"], "kwargs": {}}
+    assert read(tmp_path, {"type": "GENERATION", "input": asked, "output": "cleaning"}).calls == []
+
+
+def genai(**more: object) -> dict[str, Any]:
+    """Return a span of OpenTelemetry with these attributes beside those of a call."""
+    told = {
+        "gen_ai.prompt.0.role": "user",
+        "gen_ai.prompt.0.content": NOTE,
+        "gen_ai.completion.0.role": "assistant",
+        "gen_ai.completion.0.content": "cleaning",
+        "gen_ai.response.model": "gpt-5",
+        "gen_ai.usage.input_tokens": 40,
+        "gen_ai.usage.output_tokens": 3,
+    }
+    attributes = {name.replace("__", "."): value for name, value in more.items()}
+    return {"traceId": "t", "spanId": "s", "attributes": told | attributes}
+
+
+@pytest.mark.parametrize("name", ["openai__response__service_tier", "gen_ai__openai__response__service_tier"])
+def test_the_tier_that_a_span_tells_is_that_of_the_price(tmp_path: Path, name: str) -> None:
+    details = only(read(tmp_path, genai(**{name: "flex"}))).usage.details
+    assert details is not None
+    assert details.service_tier == "flex"
+    assert only(read(tmp_path, genai(**{name: "default"}))).usage.details is None
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"), [("json_object", {"type": "json_object"}), ("json_schema", None), ("text", None)]
+)
+def test_the_format_that_a_span_of_the_older_conventions_tells_is_read(
+    tmp_path: Path, told: str, wanted: object
+) -> None:
+    span = genai(gen_ai__openai__request__response_format=told)
+    assert only(read(tmp_path, span)).request.response_format == wanted
+
+
+def test_openllmetry_writes_the_schemas_of_tools_as_text(tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"room": {"type": "string"}}}
+    about = {
+        "llm__request__functions__0__name": "look",
+        "llm__request__functions__0__parameters": orjson.dumps(schema).decode(),
+    }
+    (tool,) = only(read(tmp_path, genai(**about))).request.tools or ()
+    assert tool["function"] == {"name": "look", "parameters": schema}

@@ -13,7 +13,10 @@ _DETAILS: Final = frozenset(
 _PRICED_DETAILS: Final = ("audio_tokens", "cache_write_tokens", "web_search_requests")
 _PRICED: Final = frozenset(
     {"cost", "cache_creation", "cache_creation_input_tokens", "server_tool_use", "service_tier", "cost_details"}
+    | {"speed"}
 )
+FAST: Final = "fast"
+"""The tier of a call that Anthropic served in fast mode, which its usage tells as the speed."""
 _USUAL_TIERS: Final = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand"})
 _MAX_COST_USD: Final = 1_000_000
 _ITERATED: Final = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
@@ -46,6 +49,8 @@ def read_details(usage: Mapping[str, Any], tier: Any = None, web_searches: int =
         or web_searches
     )
     served_by = _read_tier(tier) or _read_tier(usage.get("service_tier"))
+    if usage.get("speed") == FAST:
+        served_by = FAST
     stated = read_stated_cost(usage) if "cost" in usage else None
     if not (write or searches or served_by or stated or any(audio)):
         return None  # told before the model is built, which takes longer than all of the above

@@ -176,6 +176,20 @@ CASES = {
         "1.1275",
         "https://platform.claude.com/docs/en/build-with-claude/compaction",
     ),
+    "fast mode, which the usage tells as the speed": Case(
+        "messages",
+        "claude-opus-5-5",
+        {"input_tokens": 100_000, "output_tokens": 10_000, "speed": "fast"},
+        "1.2",
+        ANTHROPIC,
+    ),
+    "the usual speed": Case(
+        "messages",
+        "claude-opus-5-5",
+        {"input_tokens": 100_000, "output_tokens": 10_000, "speed": "standard"},
+        "0.6",
+        ANTHROPIC,
+    ),
     "what the provider states in parts": Case(
         "chat",
         "sonar",
@@ -248,6 +262,12 @@ def test_a_call_that_several_models_answered_has_no_price_of_one(kind: str) -> N
     content = [{"type": "text", "text": "ok"}]
     body = {"model": "claude-sonnet-4-6", "usage": usage, "type": "message", "role": "assistant", "content": content}
     assert dialect_of("messages").decode_response(body).usage == Usage()
+
+
+def test_a_model_whose_price_in_fast_mode_is_in_no_list_has_none() -> None:
+    usage = Usage(prompt_tokens=1000, completion_tokens=10, details=read_details({"speed": "fast"}))
+    assert call_cost("claude-haiku-4-5", usage, at=AT) is None
+    assert call_cost("claude-haiku-4-5", Usage(prompt_tokens=1000, completion_tokens=10), at=AT) is not None
 
 
 @pytest.mark.parametrize("tier", [["flex"], {"tier": "flex"}, 5, True, ""])

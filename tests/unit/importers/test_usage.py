@@ -479,3 +479,12 @@ def test_the_tier_that_langchain_tells_is_that_of_the_price(tmp_path: Path) -> N
     assert (usage.prompt_tokens, usage.cached_tokens) == (300, 256)
     assert usage.details is not None
     assert usage.details.service_tier == "priority"
+
+
+def test_posthog_tells_searches_and_how_the_answer_ended(tmp_path: Path) -> None:
+    about = {"$ai_input": ASKED, "$ai_output_choices": [{"role": "assistant", "content": "yes"}]}
+    counts = {"$ai_model": "gpt-4.1", "$ai_input_tokens": 30, "$ai_output_tokens": 2, "$ai_web_search_count": 2}
+    properties = {**about, **counts, "$ai_stop_reason": "length"}
+    call = read_one(tmp_path, {"event": "$ai_generation", "properties": properties})
+    assert call.usage.details == UsageDetails(web_searches=2)
+    assert call.response.finish_reason == "length"

@@ -1,7 +1,7 @@
 """Build a recorded call from the parts that each format holds under other names."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -175,6 +175,9 @@ def _add_reply_facts(partial: PartialCall, answer: object) -> None:
 def _add_searches(partial: PartialCall, answer: object) -> None:
     """Add the searches of the web that an answer of OpenAI's Responses or of Gemini tells, which have a price."""
     if isinstance(answer, dict) and isinstance(candidates := answer.get("candidates"), list):
+        if _is_grounded_in_maps(candidates):
+            partial.usage = NO_USAGE  # there is a fee that is in no list, many times the price of the tokens
+            return
         searches = _count_grounding(candidates, partial.model)
     else:
         items = answer.get("output") if isinstance(answer, dict) else answer
@@ -187,15 +190,30 @@ def _add_searches(partial: PartialCall, answer: object) -> None:
         partial.usage = partial.usage.model_copy(update={"details": counted})
 
 
+def _groundings(candidates: list[Any]) -> Iterator[Mapping[str, Any]]:
+    for candidate in list_objects(candidates):
+        yield as_mapping(first_not_none(candidate.get("groundingMetadata"), candidate.get("grounding_metadata")))
+
+
+def _is_grounded_in_maps(candidates: list[Any]) -> bool:
+    """Return whether a place of Google Maps is among the sources, for which Gemini bills the prompt.
+
+    See https://ai.google.dev/gemini-api/docs/maps-grounding.
+    """
+    return any(
+        "maps" in chunk
+        for found in _groundings(candidates)
+        for chunk in list_objects(first_not_none(found.get("groundingChunks"), found.get("grounding_chunks")))
+    )
+
+
 def _count_grounding(candidates: list[Any], model: str) -> int:
     """Count the searches that Gemini bills: each query, and before Gemini 3 each grounded prompt.
 
     See https://ai.google.dev/gemini-api/docs/google-search#pricing.
     """
     queries: set[str] = set()
-    for candidate in list_objects(candidates):
-        told = first_not_none(candidate.get("groundingMetadata"), candidate.get("grounding_metadata"))
-        found = as_mapping(told)
+    for found in _groundings(candidates):
         asked = first_not_none(found.get("webSearchQueries"), found.get("web_search_queries"))
         queries.update(
             query for query in (asked if isinstance(asked, list) else ()) if isinstance(query, str) and query

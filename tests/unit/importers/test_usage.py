@@ -488,3 +488,18 @@ def test_posthog_tells_searches_and_how_the_answer_ended(tmp_path: Path) -> None
     call = read_one(tmp_path, {"event": "$ai_generation", "properties": properties})
     assert call.usage.details == UsageDetails(web_searches=2)
     assert call.response.finish_reason == "length"
+
+
+@pytest.mark.parametrize(
+    ("name", "chunks"), [("groundingMetadata", "groundingChunks"), ("grounding_metadata", "grounding_chunks")]
+)
+def test_what_is_grounded_in_maps_has_no_price_of_its_tokens_alone(tmp_path: Path, name: str, chunks: str) -> None:
+    usages = []
+    for source in ({"maps": {"title": "Inn"}}, {"web": {"uri": "u"}}):
+        content = {"role": "model", "parts": [{"text": "yes"}]}
+        candidate = {"content": content, "finishReason": "STOP", name: {chunks: [source]}}
+        counts = {"promptTokenCount": 30, "candidatesTokenCount": 2, "totalTokenCount": 32}
+        reply = {"candidates": [candidate], "usageMetadata": counts, "modelVersion": "gemini-2.5-flash"}
+        asked = {"contents": [{"role": "user", "parts": [{"text": "Is room 12 free?"}]}]}
+        usages.append(read_one(tmp_path, {"request": asked, "response": reply}).usage.prompt_tokens)
+    assert usages == [0, 30]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from understudies.importers.fields import as_mapping, first_not_none
+from understudies.importers.fields import as_mapping, as_text, first_not_none
 from understudies.importers.tools import write_tool_choice, write_tools
 
 _RENAMED: Final = {
@@ -31,7 +31,7 @@ _CONFIGURATIONS: Final = (
 )
 _TOOL_CONFIGS: Final = ("toolConfig", "tool_config")
 _GEMINI_SCHEMAS: Final = ("responseSchema", "responseJsonSchema", "response_schema", "response_json_schema")
-_CONVERSE: Final = frozenset({"inferenceConfig", "toolConfig", "additionalModelRequestFields"})
+_CONVERSE: Final = frozenset({"inferenceConfig", "toolConfig", "additionalModelRequestFields", "outputConfig"})
 _MESSAGES: Final = ("messages", "input", "prompt", "inputText", "chat_history")
 
 
@@ -61,6 +61,8 @@ def read_body(body: Mapping[str, Any]) -> Body:
     for name in _MESSAGES:
         if (messages := body.get(name)) is not None and not is_stored_prompt(messages):
             return Body(messages, fields)
+    if isinstance(prompts := body.get("prompts"), list) and len(prompts) == 1:  # LangChain's models of plain text
+        return Body(prompts[0], fields)
     return Body(None, fields)
 
 
@@ -126,6 +128,11 @@ def _read_converse(body: Mapping[str, Any]) -> Body:
         fields["tools"] = write_tools(body["toolConfig"])
         if (choice := write_tool_choice(as_mapping(body["toolConfig"]).get("toolChoice"))) is not None:
             fields["tool_choice"] = choice
+    text_format = as_mapping(as_mapping(body.get("outputConfig")).get("textFormat"))
+    wanted = as_mapping(as_mapping(text_format.get("structure")).get("jsonSchema"))
+    if schema := as_mapping(wanted.get("schema")):
+        named = {"name": as_text(wanted.get("name")) or "answer", "schema": schema}
+        fields["response_format"] = {"type": "json_schema", "json_schema": named}
     return Body(turns or None, fields)
 
 

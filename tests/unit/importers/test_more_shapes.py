@@ -873,3 +873,22 @@ def test_openllmetry_writes_the_schemas_of_tools_as_text(tmp_path: Path) -> None
     }
     (tool,) = only(read(tmp_path, genai(**about))).request.tools or ()
     assert tool["function"] == {"name": "look", "parameters": schema}
+
+
+def test_the_schema_that_converse_asks_for_is_the_response_format(tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"room": {"type": "string"}}}
+    text_format = {
+        "type": "json_schema",
+        "structure": {"jsonSchema": {"name": "sort", "schema": orjson.dumps(schema).decode()}},
+    }
+    asked = {"messages": [{"role": "user", "content": [{"text": NOTE}]}], "outputConfig": {"textFormat": text_format}}
+    told = {"output": {"message": {"role": "assistant", "content": [{"text": '{"room": "12"}'}]}}}
+    wanted = only(read(tmp_path, bedrock(asked, {**told, "stopReason": "end_turn"}))).request.response_format
+    assert wanted == {"type": "json_schema", "json_schema": {"name": "sort", "schema": schema}}
+
+
+def test_the_only_prompt_of_langchains_models_of_plain_text_is_what_was_asked(tmp_path: Path) -> None:
+    span = {"type": "llm", "trace_id": "t", "output": {"generations": [[{"text": "cleaning"}]]}}
+    call = only(read(tmp_path, {**span, "input": {"prompts": [NOTE]}}))
+    assert [(one.role, one.content) for one in call.request.messages] == [("user", NOTE)]
+    assert read(tmp_path, {**span, "input": {"prompts": [NOTE, NOTE]}}).calls == []

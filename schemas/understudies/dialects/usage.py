@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from understudies.dialects.json_fields import object_or_empty, token_count
+from understudies.dialects.json_fields import list_objects, object_or_empty, token_count
 from understudies.events import UsageDetails, usd
 
 _DETAILS: Final = frozenset(
@@ -13,9 +13,15 @@ _DETAILS: Final = frozenset(
 _PRICED_DETAILS: Final = ("audio_tokens", "cache_write_tokens", "web_search_requests")
 _PRICED: Final = frozenset(
     {"cost", "cache_creation", "cache_creation_input_tokens", "server_tool_use", "service_tier", "cost_details"}
+    | {"speed"}
 )
+FAST: Final = "fast"
+"""The tier of a call that Anthropic served in fast mode, which its usage tells as the speed."""
 _USUAL_TIERS: Final = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand"})
 _MAX_COST_USD: Final = 1_000_000
+_ITERATED: Final = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+_OTHER_MODELS: Final = frozenset({"advisor_message", "fallback_message"})
+"""Iterations of Anthropic's usage that another model answered."""
 
 
 def read_details(usage: Mapping[str, Any], tier: Any = None, web_searches: int = 0) -> UsageDetails | None:
@@ -43,6 +49,8 @@ def read_details(usage: Mapping[str, Any], tier: Any = None, web_searches: int =
         or web_searches
     )
     served_by = _read_tier(tier) or _read_tier(usage.get("service_tier"))
+    if usage.get("speed") == FAST:
+        served_by = FAST
     stated = read_stated_cost(usage) if "cost" in usage else None
     if not (write or searches or served_by or stated or any(audio)):
         return None  # told before the model is built, which takes longer than all of the above
@@ -55,6 +63,26 @@ def read_details(usage: Mapping[str, Any], tier: Any = None, web_searches: int =
         service_tier=served_by,
         stated_cost_usd=stated,
     )
+
+
+def with_iterations(usage: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return Anthropic's usage with what its iterations count besides; None if another model took part in the answer.
+
+    The counts of the usage exclude those of compactions, and those of an advisor, which is billed at its own model's
+    price; after a fallback they are those of several models. See
+    https://platform.claude.com/docs/en/build-with-claude/compaction#understanding-usage.
+    """
+    entries = [*list_objects(usage.get("iterations"))]
+    if any(entry.get("type") in _OTHER_MODELS for entry in entries):
+        return None
+    compactions = [entry for entry in entries if entry.get("type") == "compaction"]
+    if not compactions:
+        return usage
+    counted = {name: sum(token_count(entry.get(name)) for entry in (usage, *compactions)) for name in _ITERATED}
+    written = [object_or_empty(entry.get("cache_creation")) for entry in (usage, *compactions)]
+    lifetimes = {name for one in written for name in one}
+    by_lifetime = {name: sum(token_count(one.get(name)) for one in written) for name in lifetimes}
+    return {**usage, **counted, **({"cache_creation": by_lifetime} if by_lifetime else {})}
 
 
 def _has_priced(usage: Mapping[str, Any]) -> bool:

@@ -99,6 +99,10 @@ def call_cost(model: str, usage: Usage, *, at: datetime | None = None) -> Decima
             continue
         if _AUDIO_NAME.search(model) and price.model_price.input_audio_mtok is None:
             continue  # its list price is that of text, and audio costs many times as much
+        if details is not None and details.service_tier == _FAST:
+            usual = genai_prices.calc_price(counted, **reference, genai_request_timestamp=at)
+            if price.total_price == usual.total_price:
+                continue  # the list does not know what this model costs in fast mode, which is several times as much
         return usd(price.total_price)
     return None
 
@@ -133,7 +137,10 @@ def _list_context(details: UsageDetails | None) -> dict[str, str] | None:
     """Return the conditions under which the list has other prices."""
     if details is None or not details.service_tier:
         return None
-    return {"processing": "batch"} if details.service_tier == "batch" else {"service_tier": details.service_tier}
+    tier = details.service_tier
+    if tier == _FAST:
+        return {"service_tier": tier, "speed": tier}  # OpenAI's name and Anthropic's
+    return {"processing": "batch"} if tier == "batch" else {"service_tier": tier}
 
 
 def teacher_call_cost(
@@ -176,6 +183,7 @@ def _references(model: str) -> list[dict[str, Any]]:
     return references
 
 
+_FAST = "fast"
 _AUDIO_NAME = re.compile(r"(?i)(?:^|[-/._])(?:audio|realtime)(?:$|[-._@])")
 _BEDROCK_NAME = re.compile(
     r"(?:[a-z]{2}(?:-gov)?\.|apac\.|global\.)?(?:ai21|amazon|anthropic|cohere|deepseek|meta|mistral)\."

@@ -12,7 +12,13 @@ from typing import Any, Final
 from understudies.dialects.json_fields import text_or_empty
 from understudies.events import Request, Response
 from understudies.importers.json_parsing import FailedCall, NotARecordedCall, OtherKind
-from understudies.importers.logger_marks import cut_mark, error_text, is_surely_unmarked, withheld_mark
+from understudies.importers.logger_marks import (
+    cut_mark,
+    error_text,
+    is_surely_unmarked,
+    object_mark,
+    withheld_mark,
+)
 
 _ERROR_FIELDS: Final = frozenset(
     {"error", "errors", "error_message", "errorMessage", "errorCode", "error_code", "error_str", "error_information"}
@@ -177,6 +183,8 @@ def check_response(response: Response) -> None:
     for text in texts:
         if told := error_text(text):
             raise FailedCall(f"the call failed: {told!r}")
+        if mark := object_mark(text):
+            raise NotARecordedCall(f"the log wrote the answer's object as text: {mark!r}")
         if mark := withheld_mark(text, answer=True):
             raise NotARecordedCall(f"the log withheld the answer: {mark!r}")
         if mark := cut_mark(text, answer=True):

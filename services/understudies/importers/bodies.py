@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from understudies.importers.fields import as_mapping, first_not_none
-from understudies.importers.tools import write_tools
+from understudies.importers.fields import as_mapping, as_text, first_not_none
+from understudies.importers.tools import write_tool_choice, write_tools
 
 _RENAMED: Final = {
     "maxTokens": "max_tokens",
@@ -29,8 +29,9 @@ _CONFIGURATIONS: Final = (
     *("generationConfig", "generation_config", "inferenceConfig", "inference_config"),
     *("textGenerationConfig", "config"),
 )
+_TOOL_CONFIGS: Final = ("toolConfig", "tool_config")
 _GEMINI_SCHEMAS: Final = ("responseSchema", "responseJsonSchema", "response_schema", "response_json_schema")
-_CONVERSE: Final = frozenset({"inferenceConfig", "toolConfig", "additionalModelRequestFields"})
+_CONVERSE: Final = frozenset({"inferenceConfig", "toolConfig", "additionalModelRequestFields", "outputConfig"})
 _MESSAGES: Final = ("messages", "input", "prompt", "inputText", "chat_history")
 
 
@@ -58,9 +59,16 @@ def read_body(body: Mapping[str, Any]) -> Body:
     if "inputText" in body:
         fields = {**body, **_configuration(body)}
     for name in _MESSAGES:
-        if (messages := body.get(name)) is not None:
+        if (messages := body.get(name)) is not None and not is_stored_prompt(messages):
             return Body(messages, fields)
+    if isinstance(prompts := body.get("prompts"), list) and len(prompts) == 1:  # LangChain's models of plain text
+        return Body(prompts[0], fields)
     return Body(None, fields)
+
+
+def is_stored_prompt(prompt: object) -> bool:
+    """Return whether a prompt is one that OpenAI's Responses keep, named by its id: only the provider has its text."""
+    return isinstance(prompt, dict) and isinstance(name := prompt.get("id"), str) and name.startswith("pmpt_")
 
 
 def rename_parameters(source: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,6 +97,9 @@ def _read_gemini(body: Mapping[str, Any]) -> Body:
     tools = first_not_none(body.get("tools"), config.get("tools"))
     if tools:
         fields["tools"] = write_tools(tools)
+    tool_config = first_not_none(*(source.get(name) for source in (body, config) for name in _TOOL_CONFIGS))
+    if (choice := write_tool_choice(tool_config)) is not None:
+        fields["tool_choice"] = choice
     configuration = as_mapping(first_not_none(body.get("generationConfig"), body.get("generation_config"), config))
     schema = first_not_none(*(configuration.get(name) for name in _GEMINI_SCHEMAS))
     if isinstance(schema, dict):
@@ -111,9 +122,17 @@ def _read_converse(body: Mapping[str, Any]) -> Body:
     system = body.get("system")
     if isinstance(system, list) and system:
         turns.insert(0, {"role": "system", "content": system})
-    fields = _configuration(body)
+    # Parameters that only some models have, under the names that their own API gives them.
+    fields = {**as_mapping(body.get("additionalModelRequestFields")), **_configuration(body)}
     if body.get("toolConfig"):
         fields["tools"] = write_tools(body["toolConfig"])
+        if (choice := write_tool_choice(as_mapping(body["toolConfig"]).get("toolChoice"))) is not None:
+            fields["tool_choice"] = choice
+    text_format = as_mapping(as_mapping(body.get("outputConfig")).get("textFormat"))
+    wanted = as_mapping(as_mapping(text_format.get("structure")).get("jsonSchema"))
+    if schema := as_mapping(wanted.get("schema")):
+        named = {"name": as_text(wanted.get("name")) or "answer", "schema": schema}
+        fields["response_format"] = {"type": "json_schema", "json_schema": named}
     return Body(turns or None, fields)
 
 

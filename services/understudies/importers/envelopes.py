@@ -76,6 +76,8 @@ _ENVELOPES: Final = _TRACES.union(_PAGES, _SHIPPED, ("info", "observations", "hi
 _SHIPPED_TIMES: Final = ("timestamp", "@timestamp", "time")
 _SHIPPED_BY_FEW: Final = frozenset({"message", "body", "event", "attributes", "payload"})
 """Those of them that many formats have too."""
+_DATADOG_ARCHIVE: Final = frozenset({"date", "message"})
+"""Fields that a line of Datadog's archives has beside the attributes."""
 _ALWAYS_OPENED: Final = _TRACES | {"observations", "hits", "logEvents"}
 
 
@@ -183,7 +185,10 @@ def _is_shipped(record: Mapping[str, Any], name: str, inner: Mapping[str, Any]) 
 
 def _is_about(fields: Set[str], shipped: str) -> bool:
     """Return whether all fields but the shipped one are about the shipping."""
-    return fields - {shipped, "id", "tags", "status", "source", "@logStream", "@log", "name"} <= _SHIPPER_MARKS
+    others = {shipped, "id", "tags", "status", "source", "@logStream", "@log", "name"}
+    if shipped == "attributes":
+        others |= _DATADOG_ARCHIVE
+    return fields - others <= _SHIPPER_MARKS
 
 
 def _with_defaults(item: dict[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,12 +19,15 @@ from understudies.importers.fields import (
     parse_tags,
     parse_time,
 )
+from understudies.importers.native import find_latency
 from understudies.importers.partial_call import PartialCall
 from understudies.importers.usage import find_usage
 
 _NANO_DOLLARS_FROM: Final = 100
 """The store holds costs in 1e-9 dollars, the API in dollars; no call costs as much as this in dollars."""
 
+_REPLIED: Final = frozenset({"choices", "content", "candidates", "output", "error"})
+"""Fields of replies and errors, beside which the events of a stream are told once more."""
 _NO_REFERENCE: Final = "00000000-0000-0000-0000-000000000000"
 
 
@@ -46,6 +49,8 @@ def read_helicone(record: Mapping[str, Any]) -> PartialCall:
     )
     start = first_not_none(record.get("request_created_at"), request.get("created_at"), record.get("created_at"))
     end = first_not_none(record.get("response_created_at"), response.get("created_at"))
+    if (events := as_mapping(reply).get("streamed_data")) and _REPLIED.isdisjoint(as_mapping(reply)):
+        reply = events
     call = read_exchange(body, reply, record, {"status": response.get("status")})
     call.model = _find_model(record, response) or call.model
     call.usage = find_usage(as_mapping(as_mapping(reply).get("usage")), record, response)
@@ -55,7 +60,10 @@ def read_helicone(record: Mapping[str, Any]) -> PartialCall:
     call.task = find_task(properties, record) or call.task
     call.tags = parse_tags(properties)
     call.latency_ms = first_not_none(
-        as_number(record.get("delay_ms")), as_number(response.get("delay_ms")), duration_ms_until(end, call.at)
+        as_number(record.get("delay_ms")),
+        as_number(response.get("delay_ms")),
+        duration_ms_until(end, call.at),
+        find_latency(record),
     )
     call.critical = as_flag(properties.get("critical")) or as_flag(properties.get("Critical"))
     call.episode = find_id(("episode", "helicone-session-id"), properties)

@@ -45,6 +45,8 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 """The fields that each format has, under the names of its exports."""
 COLUMNS: Final = frozenset(name for names in FIELDS.values() for name in names)
 _MIN_SHARED: Final = 2
+_UNITS: Final = ("($)", "(USD)", "(s)")
+"""Units after the names of columns, in which values without them are taken to be too."""
 
 
 def _squash(name: str) -> str:
@@ -57,6 +59,8 @@ _BY_SQUASHED: Final = {_squash(name): name for names in reversed([*FIELDS.values
 def canonical_column(name: str) -> str:
     """Return the name that a known format has for a column, such as `traceId` for `Trace ID`, or the name itself."""
     bare = name.strip().strip('"').removeprefix("\ufeff")
+    if bare.endswith(_UNITS):
+        bare = bare.rpartition("(")[0].strip()
     return bare if bare in COLUMNS or "." in bare else _BY_SQUASHED.get(_squash(bare), bare)
 
 

@@ -23,8 +23,8 @@ from understudies.importers.fields import (
 )
 from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
 from understudies.importers.partial_call import PartialCall
-from understudies.importers.tools import write_tools
-from understudies.importers.usage import find_usage, parse_usage
+from understudies.importers.tools import write_tool_choice, write_tools
+from understudies.importers.usage import NO_USAGE, find_usage, parse_usage
 
 _TYPES: Final = frozenset(
     {"GENERATION", "SPAN", "EVENT", "AGENT", "TOOL", "CHAIN", "RETRIEVER", "EVALUATOR", "EMBEDDING", "GUARDRAIL"}
@@ -45,6 +45,8 @@ _DEFAULT_NAME: Final = re.compile(
 """Names that libraries give to all calls of a model."""
 _WRAPPER_NAME: Final = re.compile(r"ai\.(?:generate|stream)(?:Text|Object)")
 """Names of the AI SDK's spans around the calls that one of its functions makes."""
+_TOKENS: Final = "TOKENS"
+"""The unit of counts that have a price; others are characters, images, seconds and requests."""
 
 
 def is_langfuse(record: Mapping[str, Any]) -> bool:
@@ -112,7 +114,9 @@ def _read_input(asked: object) -> Body:
         return Body(asked, {})
     kwargs = asked.get("kwargs")
     if isinstance(kwargs, dict) and "args" in asked:  # a decorated function
-        asked = kwargs
+        given, asked = asked["args"], kwargs
+        if read_body(asked).messages is None and isinstance(given, list) and len(given) == 1:
+            return Body(given[0], asked)
     body = read_body(asked)
     return Body(asked, {}) if body.messages is None or "role" in asked else body
 
@@ -124,6 +128,8 @@ def _request_fields(record: Mapping[str, Any], asked: Body, metadata: Mapping[st
     for name, value in rename_parameters(given).items() if given else ():
         if name not in ("system", "input"):
             fields[name] = value
+    if "response_format" not in fields and (wanted := _wanted_format(metadata.get("response_format"))):
+        fields["response_format"] = wanted
     for tools in (
         fields.get("tools"),
         first_not_none(record.get("toolDefinitions"), record.get("tool_definitions")),
@@ -133,7 +139,17 @@ def _request_fields(record: Mapping[str, Any], asked: Body, metadata: Mapping[st
         if tools and (written := write_tools(tools)):
             fields["tools"] = written
             break
-    return fields
+    choice = write_tool_choice(as_mapping(metadata.get("attributes")).get("ai.prompt.toolChoice"))
+    return fields if choice is None else {**fields, "tool_choice": choice}
+
+
+def _wanted_format(given: object) -> dict[str, Any]:
+    """Return the format that Langfuse's client of OpenAI keeps in the metadata, as a schema where a class was given."""
+    wanted = as_mapping(given)
+    if "properties" not in wanted:
+        return dict(wanted) if isinstance(wanted.get("type"), str) else {}
+    schema = {"name": as_text(wanted.get("title")) or "answer", "schema": dict(wanted)}
+    return {"type": "json_schema", "json_schema": schema}
 
 
 def _find_calls(record: Mapping[str, Any]) -> list[Any]:
@@ -149,9 +165,13 @@ def _find_model(record: Mapping[str, Any]) -> str:
 
 
 def _find_usage(record: Mapping[str, Any]) -> Usage:
+    counted = as_mapping(record.get("usage"))
+    unit = as_text(first_not_none(counted.get("unit"), record.get("unit"))) or _TOKENS
+    if unit.upper() != _TOKENS:
+        return NO_USAGE
     buckets = as_mapping(first_not_none(record.get("usageDetails"), record.get("usage_details")))
     usage = parse_usage(buckets, buckets=True) if buckets else None
-    return usage or find_usage(as_mapping(record.get("usage")), record)
+    return usage or find_usage(counted, record)
 
 
 def _find_cost(record: Mapping[str, Any]) -> Decimal | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from understudies.dialects.json_fields import text_or_empty
 from understudies.importers.bodies import read_body
 from understudies.importers.fields import (
     as_flag,
@@ -44,6 +45,7 @@ def read_langsmith(record: Mapping[str, Any]) -> PartialCall:
     if tools := write_tools(first_not_none(given.get("tools"), given.get("functions"), inputs.get("tools"))):
         fields["tools"] = tools
     began = parse_time(record.get("start_time"))
+    message = _first_message(outputs)
     return PartialCall(
         messages=messages,
         answer=_find_answer(outputs),
@@ -56,7 +58,7 @@ def read_langsmith(record: Mapping[str, Any]) -> PartialCall:
             ),
             "",
         ),
-        usage=find_usage(*_usages(outputs), record),
+        usage=find_usage(*_usages(outputs, message), record),
         cost=parse_cost(record.get("total_cost"), as_mapping(outputs.get("usage_metadata")).get("total_cost")),
         at=began,
         task=find_task(metadata) or as_text(metadata.get("lc_hub_repo")),
@@ -69,6 +71,7 @@ def read_langsmith(record: Mapping[str, Any]) -> PartialCall:
         kinds=(None if metadata.get("ls_model_type") != "embedding" else "embedding",),
         span=find_id(("id", "run_id"), record),
         parent=find_id(("parent_run_id",), record),
+        tier=text_or_empty(as_mapping(message.get("response_metadata")).get("service_tier")),
     )
 
 
@@ -88,15 +91,19 @@ def _find_answer(outputs: Mapping[str, Any]) -> object:
     return outputs or None
 
 
-def _usages(outputs: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    """Return what may hold the usage, the one that tells the cached tokens first."""
+def _first_message(outputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the message of the first of LangChain's generations, or an empty one."""
     first: object = outputs.get("generations")
     while isinstance(first, list):
         first = first[0] if first else None
     message = as_mapping(as_mapping(first).get("message"))
-    inner = as_mapping(message.get("kwargs")) or message
+    return as_mapping(message.get("kwargs")) or message
+
+
+def _usages(outputs: Mapping[str, Any], message: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Return what may hold the usage, the one that tells the cached tokens first."""
     return (
-        as_mapping(inner.get("usage_metadata")),
+        as_mapping(message.get("usage_metadata")),
         as_mapping(outputs.get("usage_metadata")),
         as_mapping(outputs.get("usage")),
         as_mapping(as_mapping(outputs.get("llm_output")).get("token_usage")),

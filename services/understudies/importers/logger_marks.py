@@ -40,6 +40,20 @@ _WITHHELD_ANSWER: Final = re.compile(
 )
 """Matches what only counts as withheld in an answer: a caller may write it, and objects that a script wrote as text."""
 
+_OBJECT: Final = re.compile(
+    r"""(?x)\[?(?:
+      (?:Parsed)?ChatCompletion(?:Message|Chunk)?(?:\[\w+\])?\((?:id|content)= | ModelResponse(?:Stream)?\(id=
+    | (?:Parsed)?Response(?:\[\w+\])?\(id='resp_ | (?:Parsed)?(?:Beta)?Message(?:\[\w+\])?\(id='msg_
+    | (?:Beta)?(?:TextBlock|ToolUseBlock|ThinkingBlock)\( | AIMessage(?:Chunk)?\(content= | LLMResult\(generations=
+    | GenerateContentResponse\( | content=(?:'.*'|".*"|\[.*\])\ additional_kwargs=\{
+    )""",
+    re.DOTALL,
+)
+"""Matches how the objects of clients and of LangChain begin that a script wrote as text in place of their answer."""
+_OBJECT_BEGINNINGS: Final = frozenset(
+    {"Chat", "Pars", "Mode", "Resp", "Mess", "Beta", "Text", "Tool", "Thin", "AIMe", "LLMR", "Gene", "cont"}
+)
+
 _PROSE_BEGINNINGS: Final = frozenset(
     {"the", "req", "res", "inp", "out", "pro", "com", "mes", "bod", "con", "pay", "val"}
 )
@@ -135,6 +149,14 @@ def is_cut_json(text: str) -> bool:
 def error_text(text: str) -> str | None:
     """Return the beginning of an exception or of a gateway's page that was logged as an answer, else None."""
     if text[:5] not in _ERROR_BEGINNINGS or _ERROR_BEGINNING.match(text) is None:
+        return None
+    return text[:_SHOWN]
+
+
+def object_mark(text: str) -> str | None:
+    """Return the beginning of an object of a client's library that was logged as text, else None."""
+    beginning = text[1:5] if text[:1] == "[" else text[:4]
+    if beginning not in _OBJECT_BEGINNINGS or _OBJECT.match(text) is None:
         return None
     return text[:_SHOWN]
 

@@ -95,12 +95,13 @@ def read_common_fields(record: Mapping[str, Any]) -> PartialCall:
         at=_find_time(record),
         task=find_task(record, metadata, tags),
         tags=tags,
-        latency_ms=_find_latency(record),
+        latency_ms=find_latency(record),
         evidence=(record, *((reply,) if isinstance(reply := record.get("response"), dict) else ())),
         zero_is_known=True,
         free=any(as_flag(record[name]) for name in _CACHED if name in record),
         critical=as_flag(record.get("critical")) or as_flag(metadata.get("critical")),
         episode=find_id(("episode",), record, metadata) or find_id(_SESSIONS, record, metadata),
+        finish_reason=first_not_none(record.get("finish_reason"), record.get("stop_reason")),
     )
 
 
@@ -111,7 +112,7 @@ def _find_time(record: Mapping[str, Any]) -> datetime | None:
     return None
 
 
-def _find_latency(record: Mapping[str, Any]) -> float | None:
+def find_latency(record: Mapping[str, Any]) -> float | None:
     """Return the latency in ms; one that is named without a unit is in seconds, as tools write it."""
     for name, unit in _LATENCIES:
         if name in record and (number := as_number(record[name])) is not None:

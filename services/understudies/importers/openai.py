@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from understudies.importers.exchange import read_exchange
+from understudies.dialects.json_fields import text_or_empty
+from understudies.importers.bodies import is_stored_prompt
+from understudies.importers.exchange import check_rendered, read_exchange
 from understudies.importers.fields import as_mapping, as_number, as_text, first_not_none
 from understudies.importers.json_parsing import NotARecordedCall
 from understudies.importers.native import read_common_fields
@@ -22,14 +24,18 @@ def read_stored(record: Mapping[str, Any]) -> PartialCall:
     call.messages = first_not_none(
         record.get("messages"),
         record.get("input"),
-        record.get("prompt"),
+        None if is_stored_prompt(record.get("prompt")) else record.get("prompt"),
         as_mapping(record.get("request")).get("messages"),
     )
     call.evidence = ({"error": record.get("error"), "status": record.get("status")},)
+    if not call.messages and is_stored_prompt(record.get("prompt")):
+        check_rendered(record)
+        call.messages = []
     if call.messages is None:
         raise NotARecordedCall("a stored completion without its messages: export those of its messages endpoint too")
     call.answer = {key: record[key] for key in ("choices", "output", "status", "incomplete_details") if key in record}
     call.must_be_reply = True
+    call.tier = text_or_empty(record.get("service_tier"))
     return call
 
 
@@ -95,6 +101,7 @@ def read_eval_item(record: Mapping[str, Any]) -> PartialCall:
     call.answer = sample.get("output")
     call.usage = find_usage(as_mapping(sample.get("usage")))
     call.evidence = ({"error": sample.get("error"), "finish_reason": sample.get("finish_reason")},)
+    call.finish_reason = sample.get("finish_reason")
     grade = as_text(record.get("status"))
     results = record.get("results")
     scores = (

@@ -1,7 +1,7 @@
 """Build a recorded call from the parts that each format holds under other names."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -17,6 +17,7 @@ from understudies.dialects.openai_responses.response import count_web_searches
 from understudies.economics.prices import call_cost
 from understudies.events import Request, Response, Usage, UsageDetails, fingerprint, request_of
 from understudies.importers.answer_rule import check_kind, check_outcome, check_request, check_response
+from understudies.importers.bodies import is_stored_prompt
 from understudies.importers.fields import as_mapping, as_number, first_not_none
 from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
 from understudies.importers.messages import (
@@ -47,12 +48,17 @@ _PARAMETERS: Final = frozenset(
     | {"tool_choice", "function_call", "reasoning_effort", "verbosity", "web_search_options", "service_tier"}
     | {"include", "background", "store", "previous_response_id", "conversation", "context_management", "mcp_servers"}
     | {"cache_control", "chat_template_kwargs", "prompt_cache_key", "safety_identifier", "truncation"}
-    | {PROVIDER_STATE}
+    | {PROVIDER_STATE, "prompt"}
 )
 """Fields that affect the answer besides the messages; a record has many others that only concern its log."""
+_NUMBERS: Final = frozenset(
+    {"frequency_penalty", "presence_penalty", "repetition_penalty", "min_p", "top_k", "top_p", "seed", "n"}
+    | {"max_tokens", "max_completion_tokens", "max_output_tokens", "max_tool_calls", "top_logprobs"}
+)
+"""Those of them that are numbers."""
 _FIELDS: Final = _PARAMETERS | _OBJECTS | _TEXT_OR_LIST | _LISTS | {"temperature"}
 _OTHER_API: Final = frozenset(
-    {"system", "instructions", "stop_sequences", "output_config", "output_format", "functions", "function_call"}
+    {"system", "instructions", "text", "stop_sequences", "output_config", "output_format", "functions", "function_call"}
     | {"tool_choice"}
 )
 """Fields with which a request may be of another API than chats, or of an older form."""
@@ -169,6 +175,9 @@ def _add_reply_facts(partial: PartialCall, answer: object) -> None:
 def _add_searches(partial: PartialCall, answer: object) -> None:
     """Add the searches of the web that an answer of OpenAI's Responses or of Gemini tells, which have a price."""
     if isinstance(answer, dict) and isinstance(candidates := answer.get("candidates"), list):
+        if _is_grounded_in_maps(candidates):
+            partial.usage = NO_USAGE  # there is a fee that is in no list, many times the price of the tokens
+            return
         searches = _count_grounding(candidates, partial.model)
     else:
         items = answer.get("output") if isinstance(answer, dict) else answer
@@ -181,15 +190,30 @@ def _add_searches(partial: PartialCall, answer: object) -> None:
         partial.usage = partial.usage.model_copy(update={"details": counted})
 
 
+def _groundings(candidates: list[Any]) -> Iterator[Mapping[str, Any]]:
+    for candidate in list_objects(candidates):
+        yield as_mapping(first_not_none(candidate.get("groundingMetadata"), candidate.get("grounding_metadata")))
+
+
+def _is_grounded_in_maps(candidates: list[Any]) -> bool:
+    """Return whether a place of Google Maps is among the sources, for which Gemini bills the prompt.
+
+    See https://ai.google.dev/gemini-api/docs/maps-grounding.
+    """
+    return any(
+        "maps" in chunk
+        for found in _groundings(candidates)
+        for chunk in list_objects(first_not_none(found.get("groundingChunks"), found.get("grounding_chunks")))
+    )
+
+
 def _count_grounding(candidates: list[Any], model: str) -> int:
     """Count the searches that Gemini bills: each query, and before Gemini 3 each grounded prompt.
 
     See https://ai.google.dev/gemini-api/docs/google-search#pricing.
     """
     queries: set[str] = set()
-    for candidate in list_objects(candidates):
-        told = first_not_none(candidate.get("groundingMetadata"), candidate.get("grounding_metadata"))
-        found = as_mapping(told)
+    for found in _groundings(candidates):
         asked = first_not_none(found.get("webSearchQueries"), found.get("web_search_queries"))
         queries.update(
             query for query in (asked if isinstance(asked, list) else ()) if isinstance(query, str) and query
@@ -279,11 +303,11 @@ def _provider_fields(record: Mapping[str, Any]) -> dict[str, Any]:
     for name in _parameter_names(tuple(record)):
         value = record[name]
         if name in _PARAMETERS:
-            if value not in _ABSENT:
-                fields[name] = value
+            if value not in _ABSENT and (name != "prompt" or is_stored_prompt(value)):
+                fields[name] = _parse_number(value) if isinstance(value, str) and name in _NUMBERS else value
         elif name in _OBJECTS:
-            if isinstance(value, dict):
-                fields[name] = value
+            if isinstance(inner := parse_embedded_json(value), dict):
+                fields[name] = inner
         elif name in _TEXT_OR_LIST:
             if value and isinstance(value, (str, list)):
                 fields[name] = _typed_texts(value) if isinstance(value, list) else value
@@ -295,6 +319,14 @@ def _provider_fields(record: Mapping[str, Any]) -> dict[str, Any]:
         elif name == "tools" and isinstance(value, str) and (written := write_tools(value)):
             fields[name] = written  # as JSON text, in sets of examples
     return fields
+
+
+def _parse_number(written: str) -> float | str:
+    """Return a number that a log keeps as text, or the text if it is none."""
+    number = as_number(written)
+    if number is None:
+        return written
+    return int(number) if number.is_integer() else number
 
 
 def _typed_texts(parts: list[Any]) -> list[Any]:
@@ -309,18 +341,26 @@ def _parameter_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _write_chat_body(items: list[dict[str, Any]], fields: dict[str, Any]) -> dict[str, Any]:
     """Write the body of a chat, or of Anthropic's Messages if the messages or tools have that form."""
-    body = {name: value for name, value in fields.items() if name != "instructions"}
+    body = {name: value for name, value in fields.items() if name not in ("instructions", "text")}
     if "instructions" in fields:
         body.setdefault("system", fields["instructions"])
+    if "text" in fields:  # the format of an answer of Responses, whose input a log may hold as messages of chats
+        read = detection.decode_request({"input": "", "model": _UNNAMED, "text": fields["text"]}).request
+        about = {"response_format": read.response_format, "verbosity": read.parameters.get("verbosity")}
+        body = {**{name: value for name, value in about.items() if value is not None}, **body}
     if "tools" in body:
         body["tools"] = [write_chat_tool(tool) for tool in body["tools"]]
     return {**body, "messages": [as_chat_message(item) for item in items]}
 
 
 def _write_responses_body(items: list[dict[str, Any]], fields: dict[str, Any]) -> dict[str, Any]:
-    body = {name: value for name, value in fields.items() if name != "system"}
+    body = {name: value for name, value in fields.items() if name not in ("system", "response_format")}
     if "system" in fields:
         body.setdefault("instructions", fields["system"])
+    if wanted := fields.get("response_format"):
+        schema = wanted.get("json_schema")
+        form = {"type": wanted.get("type"), **schema} if isinstance(schema, dict) else wanted
+        body["text"] = {"format": form, **fields.get("text", {})}
     if "tools" in body:
         body["tools"] = [write_responses_tool(tool) for tool in body["tools"]]
     return {**body, "input": items}

@@ -42,8 +42,13 @@ def read_posthog(record: Mapping[str, Any]) -> PartialCall:
         "cache_creation_input_tokens" if is_apart else "cache_write_tokens": about.get(
             "$ai_cache_creation_input_tokens"
         ),
+        "thoughtsTokenCount" if about.get("$ai_provider") == "gemini" else "reasoning_tokens": about.get(
+            "$ai_reasoning_tokens"
+        ),
         "total_tokens": about.get("$ai_total_tokens"),
     }
+    if searches := as_number(about.get("$ai_web_search_count")):
+        counts["server_tool_use"] = {"web_search_requests": int(searches)}
     return PartialCall(
         messages=about.get("$ai_input"),
         answer=first_not_none(about.get("$ai_output_choices"), about.get("$ai_output")),
@@ -61,6 +66,7 @@ def read_posthog(record: Mapping[str, Any]) -> PartialCall:
         episode=find_id(("episode", "$ai_session_id"), about),
         trace=find_id(("$ai_trace_id",), about),
         evidence=(about,),
+        finish_reason=about.get("$ai_stop_reason"),
         span=find_id(("$ai_span_id", "$ai_generation_id"), about),
         parent=find_id(("$ai_parent_id",), about),
     )

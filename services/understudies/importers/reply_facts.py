@@ -14,6 +14,8 @@ from understudies.importers.usage import NO_USAGE, find_usage
 _USAGES = ("usage", "usageMetadata", "usage_metadata", "token_usage", "tokenUsage", "metrics", "totalUsage", "meta")
 _MODELS = ("model", "modelVersion", "model_version", "model_name", "modelName", "model_id", "modelId")
 _TIMES = ("created", "created_at", "createTime", "create_time", "createdAt")
+_COHERE = ("billed_units", "tokens")
+_SIDES = frozenset({"input_tokens", "output_tokens"})
 _NO_FACTS: Mapping[str, Any] = {}
 
 
@@ -80,6 +82,9 @@ def read_reply_facts(reply: object) -> ReplyFacts:
 
 
 def _counts(usage: object) -> Mapping[str, Any]:
-    """Return the counts of a usage, which Cohere has beside the units that it bills."""
+    """Return the counts of a usage; those of Cohere that it bills, without what it adds to the prompt itself."""
     counts = as_mapping(usage)
-    return as_mapping(counts["tokens"]) if isinstance(counts.get("tokens"), dict) else counts
+    for name in _COHERE:
+        if isinstance(inner := counts.get(name), dict) and not inner.keys().isdisjoint(_SIDES):
+            return as_mapping(inner)
+    return counts

@@ -35,7 +35,8 @@ _TIMES: Final = ("processed_time", "logging_time", "request_time", "start_time",
 def is_request_response(record: Mapping[str, Any]) -> bool:
     """Return whether the record has a request's body beside something that replies to it."""
     asked = _find(record, REQUESTS)
-    is_cohere = isinstance(asked.get("message"), str) and "chat_history" in asked  # its first API
+    # The first API of Cohere.
+    is_cohere = isinstance(asked.get("message"), str) and not asked.keys().isdisjoint({"chat_history", "preamble"})
     if not is_cohere and not asked.keys() & {"messages", "contents", "prompt", "input", "inputText", "instances"}:
         return False
     return any(name in record for name in (*_REPLIES, "error", "status"))

@@ -27,7 +27,7 @@ from understudies.importers.otlp import read_attributes
 from understudies.importers.partial_call import PartialCall
 from understudies.importers.span_attributes import NestedAttributes, as_items, find, first_found, nest_attributes
 from understudies.importers.span_messages import read_said
-from understudies.importers.tools import write_tools
+from understudies.importers.tools import write_tool_choice, write_tools
 from understudies.importers.usage import NO_USAGE, parse_usage
 
 _PREFIXES: Final = (
@@ -114,6 +114,9 @@ _FINISHES: Final = (
     *("gen_ai.response.finish_reasons", "ai.response.finishReason", "ai.finishReason", "gen_ai.response.finish_reason"),
     *("llm.response.finish_reason",),
 )
+_TIERS: Final = ("openai.response.service_tier", "gen_ai.openai.response.service_tier")
+_FORMAT: Final = "gen_ai.openai.request.response_format"
+"""What was asked for, in the conventions before 1.31; of a schema it tells nothing but its kind."""
 _FAILED_CODES: Final = frozenset({"2", "error", "status_code_error", "statuscode.error"})
 
 
@@ -182,6 +185,7 @@ def read_span(record: Mapping[str, Any]) -> PartialCall:
         parent=find_id(("parentspanid", "parent_span_id", "parent_id"), record),
         wraps=wraps,
         finish_reason=first_found(nested, _FINISHES),
+        tier=as_text(first_found(nested, _TIERS)) or "",
     )
 
 
@@ -215,6 +219,7 @@ def _read_failure(record: Mapping[str, Any], nested: NestedAttributes) -> dict[s
     return {
         "error": (message or "status ERROR") if failed else find(nested, "error.type"),
         "level": find(nested, "langfuse.observation.level"),
+        "finish_reason": first_found(nested, _FINISHES),
     }
 
 
@@ -222,6 +227,8 @@ def _read_parameters(nested: NestedAttributes, fields: Mapping[str, Any]) -> dic
     among = nested.layout.among
     given = {name: value for path in among(_PARAMETERS) for name, value in as_mapping(find(nested, path)).items()}
     parameters = {**fields, **rename_parameters(given)}
+    if nested.layout[_FORMAT] and find(nested, _FORMAT) == "json_object":
+        parameters.setdefault("response_format", {"type": "json_object"})
     if not among(_TOOLS):
         return parameters
     tools = first_found(nested, _TOOLS[:-3])
@@ -230,6 +237,8 @@ def _read_parameters(nested: NestedAttributes, fields: Mapping[str, Any]) -> dic
     functions += list_objects(as_mapping(find(nested, "model_request_parameters")).get("function_tools"))
     if written := write_tools(tools) or write_tools(listed) or write_tools([{"toolSpec": tool} for tool in functions]):
         parameters["tools"] = written
+    if (choice := write_tool_choice(find(nested, "ai.prompt.toolChoice"))) is not None:
+        parameters["tool_choice"] = choice
     return parameters
 
 

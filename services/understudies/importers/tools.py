@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from understudies.dialects.json_fields import list_objects
+from understudies.dialects.json_fields import list_objects, object_or_empty, text_or_empty
 from understudies.dialects.openai_responses.request import decode_tools
 from understudies.importers.json_parsing import parse_embedded_json
 
@@ -11,6 +11,9 @@ _SCHEMAS: Final = (
     *("parameters", "inputSchema", "parametersJsonSchema", "parameters_json_schema", "input_schema", "args_schema"),
     *("schema",),
 )
+_FUNCTION_CALLING: Final = ("functionCallingConfig", "function_calling_config")
+_ALLOWED: Final = ("allowedFunctionNames", "allowed_function_names")
+_GEMINI_MODES: Final = {"AUTO": "auto", "ANY": "required", "NONE": "none"}
 _DECLARATIONS: Final = ("functionDeclarations", "function_declarations")
 
 
@@ -32,6 +35,27 @@ def write_tools(value: object) -> list[dict[str, Any]]:
     if not isinstance(given, list):
         return []
     return [tool for item in list_objects([parse_embedded_json(item) for item in given]) for tool in _write_tool(item)]
+
+
+def write_tool_choice(value: object) -> object:
+    """Convert a tool choice of Bedrock's Converse, Gemini or the AI SDK to that of chats; None if it says nothing."""
+    choice = object_or_empty(parse_embedded_json(value))
+    for name in _FUNCTION_CALLING:
+        if isinstance(config := choice.get(name), dict):
+            return _gemini_choice(config)
+    kind, named = choice.get("type"), choice.get("toolName") or object_or_empty(choice.get("tool")).get("name")
+    if isinstance(named, str):
+        return {"type": "function", "function": {"name": named}}
+    if kind in ("auto", "none", "required"):  # the AI SDK
+        return kind
+    return "required" if "any" in choice else "auto" if "auto" in choice else None
+
+
+def _gemini_choice(config: Mapping[str, Any]) -> object:
+    allowed = next((names for name in _ALLOWED if isinstance(names := config.get(name), list)), [])
+    if config.get("mode") == "ANY" and len(allowed) == 1 and isinstance(allowed[0], str):
+        return {"type": "function", "function": {"name": allowed[0]}}
+    return _GEMINI_MODES.get(text_or_empty(config.get("mode")))
 
 
 def _named(name: str, value: object) -> object:
@@ -63,7 +87,7 @@ def _write_tool(tool: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _write_function(function: Mapping[str, Any]) -> dict[str, Any]:
-    schema = next((function[name] for name in _SCHEMAS if function.get(name) is not None), None)
+    schema = next((parse_embedded_json(function[name]) for name in _SCHEMAS if function.get(name) is not None), None)
     if isinstance(schema, dict):
         schema = next((schema[name] for name in ("json", "jsonSchema") if isinstance(schema.get(name), dict)), schema)
     written: dict[str, Any] = {"name": function.get("name")}

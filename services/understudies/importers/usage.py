@@ -5,12 +5,12 @@ Bedrock's do not; Gemini and xAI count reasoning beside the answer, others withi
 exclude each other. Where a total is given, it tells which convention a row follows; else the names tell.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from understudies.dialects.json_fields import list_objects
-from understudies.dialects.usage import read_details
+from understudies.dialects.usage import read_details, with_iterations
 from understudies.events import Usage, UsageDetails
 from understudies.events.request import MAX_TOKENS
 from understudies.importers.fields import as_mapping, as_number, first_not_none
@@ -30,6 +30,7 @@ _CACHE_READ: Final = (
     *("cachedContentTokenCount", "cached_content_token_count", "prompt_cache_read_tokens", "prompt_cache_hit_tokens"),
     *("cache_read", "cacheReadTokens", "cache_read_tokens", "cache_read_input_tokens", "cacheReadInputTokens"),
     *("cacheReadInputTokenCount", "input_cache_read_tokens", "input_cache_read_input_tokens"),
+    *("priority_cache_read", "flex_cache_read"),
 )
 _CACHE_WRITE: Final = (
     *("cache_write_tokens", "cacheWriteTokens", "cache_creation_tokens", "input_cache_creation", "input_cache_write"),
@@ -68,7 +69,7 @@ _COUNTED_APART: Final = frozenset(
     | {"cacheCreationInputTokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount"}
 )
 """Names of cached tokens that do not count among the `input_tokens` beside them."""
-_PRICED: Final = _PROMPT_DETAILS | _COMPLETION_DETAILS | {"cache_creation", "server_tool_use", "service_tier"}
+_PRICED: Final = _PROMPT_DETAILS | _COMPLETION_DETAILS | {"cache_creation", "server_tool_use", "service_tier", "speed"}
 _REASONING_APART: Final = frozenset({"thoughtsTokenCount", "thoughts_token_count"})
 
 
@@ -103,14 +104,19 @@ def find_usage(*sources: Mapping[str, Any]) -> Usage:
 
 
 def parse_usage(source: Mapping[str, Any], *, buckets: bool = False) -> Usage | None:
-    """Read the usage of one source; returns None if it counts nothing, or more than can be.
+    """Read the usage of one source; returns None if it counts nothing, more than can be, or tokens of several models.
 
     `buckets` is true for Langfuse, whose counts exclude each other.
     """
+    if "iterations" in source:
+        counted = with_iterations(source)
+        return None if counted is None else parse_usage(_without_iterations(counted), buckets=buckets)
     fields = _find_fields(tuple(source))
     if not buckets and not fields.has_counts:
         return None
-    found = _find_counts(source, fields)
+    found, unreadable = _find_counts(source, fields)
+    if not _is_complete(found, unreadable, is_apart=buckets or fields.is_apart):
+        return None
     counts = None if not buckets and _adds_up(found, fields) else _sort_counts(source, found, buckets=buckets)
     if counts is None:
         prompt, completion, read = found.get("prompt", 0), found.get("completion", 0), found.get("read", 0)
@@ -132,6 +138,27 @@ def parse_usage(source: Mapping[str, Any], *, buckets: bool = False) -> Usage | 
         }
     )
     return usage
+
+
+def _is_complete(found: dict[str, int], unreadable: Set[str], *, is_apart: bool) -> bool:
+    """Return whether no count with a price is unreadable, with the one side that is missing taken from the total.
+
+    `is_apart` is true if cached tokens are not among those of the prompt.
+    """
+    if len(_SIDES - found.keys()) == 1 and "total" in found and found.keys() <= _USUAL_KINDS:
+        known, other = ("prompt", "completion") if "prompt" in found else ("completion", "prompt")
+        read = found.get("read", 0)
+        rest = found["total"] - found[known]
+        if known == "prompt" and (is_apart or read > found[known]):
+            rest -= read
+        if rest > 0 and unreadable <= {other}:
+            found[other] = rest
+            return True
+    return unreadable.isdisjoint(_PRICED_KINDS - found.keys())
+
+
+def _without_iterations(source: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in source.items() if name != "iterations"}
 
 
 def _adds_up(found: Mapping[str, int], fields: "_Fields") -> bool:
@@ -177,23 +204,27 @@ def _read_details(
     return (details or UsageDetails()).model_copy(update=written) if written else details
 
 
-def _find_counts(source: Mapping[str, Any], fields: "_Fields") -> dict[str, int]:
-    """Return the counts by their kinds, without those that are 0."""
+def _find_counts(source: Mapping[str, Any], fields: "_Fields") -> tuple[dict[str, int], Set[str]]:
+    """Return the counts by their kinds, without those that are 0, and the kinds of those that are no counts."""
     found: dict[str, int] = {}
+    unreadable: Set[str] = frozenset()
     for name, kind in fields.counts:
-        if (value := source[name]) and kind not in found and (count := _read_count(value)):
-            found[kind] = count
+        if (value := source[name]) and kind not in found:
+            if count := _read_count(value):
+                found[kind] = count
+            elif _is_unreadable(name, value):
+                unreadable |= {kind}
     for name in fields.prompt_details:
-        _add_counts(found, _by_kind(source[name]), _PROMPT_DETAIL_KINDS)
+        unreadable |= _add_counts(found, _by_kind(source[name]), _PROMPT_DETAIL_KINDS)
     for name in fields.completion_details:
-        _add_counts(found, _by_kind(source[name]), _COMPLETION_DETAIL_KINDS)
+        unreadable |= _add_counts(found, _by_kind(source[name]), _COMPLETION_DETAIL_KINDS)
     if fields.has_cache_creation and (written := as_mapping(source["cache_creation"])):
         _add_counts(found, written, _INPUT_KINDS)
         if write := max(found.get("write", 0), sum(_read_count(count) for count in written.values())):
             found["write"] = write
     if (by_lifetime := found.pop("write_5m", 0) + found.get("write_1h", 0)) > found.get("write", 0):
         found["write"] = by_lifetime
-    return found
+    return found, unreadable
 
 
 def _sort_counts(source: Mapping[str, Any], found: Mapping[str, int], *, buckets: bool) -> _Counts:
@@ -212,11 +243,26 @@ def _sort_counts(source: Mapping[str, Any], found: Mapping[str, int], *, buckets
     )
 
 
-def _add_counts(found: dict[str, int], source: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
-    """Add the first positive count of each kind."""
+def _add_counts(found: dict[str, int], source: Mapping[str, Any], kinds: Mapping[str, str]) -> Set[str]:
+    """Add the first positive count of each kind; returns the kinds of those that are no counts."""
+    unreadable: Set[str] = frozenset()
     for name, value in source.items():
-        if value and (kind := kinds.get(name)) is not None and kind not in found and (count := _read_count(value)):
-            found[kind] = count
+        if value and (kind := kinds.get(name)) is not None and kind not in found:
+            if count := _read_count(value):
+                found[kind] = count
+            elif _is_unreadable(name, value):
+                unreadable |= {kind}
+    return unreadable
+
+
+def _is_unreadable(name: str, value: object) -> bool:
+    """Return whether the value under a name of tokens is no count; a record has texts and lists under other names."""
+    if "oken" not in name or not isinstance(value, (str, int, float)):
+        return False
+    if isinstance(value, str) and value.strip().lower() in _NOT_TOLD:
+        return False
+    number = as_number(value)
+    return number is None or number < 0
 
 
 def _by_kind(details: object) -> Mapping[str, Any]:
@@ -275,6 +321,9 @@ _KINDS: Final = {
 }
 """The kinds of counts by their names in a usage; the others are those in its details."""
 _USUAL_KINDS: Final = frozenset({"prompt", "completion", "total", "read"})
+_SIDES: Final = frozenset({"prompt", "completion"})
+_PRICED_KINDS: Final = frozenset({*_SIDES, "read", "write", "write_5m", "write_1h", "audio_in", "audio_out"})
+_NOT_TOLD: Final = frozenset({"", "none", "null", "nan", "undefined"})
 _TELLS_CACHED: Final = frozenset(_CACHE_READ) | _PROMPT_DETAILS | {"cache_creation"}
 _COUNTED: Final = frozenset(_KINDS) | _PROMPT_DETAILS | {"cache_creation"}
 

@@ -162,6 +162,34 @@ CASES = {
         "0.021",
         "https://openrouter.ai/docs/use-cases/usage-accounting",
     ),
+    "a compaction, which the counts of the whole exclude": Case(
+        "messages",
+        "claude-opus-4-6",
+        {
+            "input_tokens": 23_000,
+            "output_tokens": 1_000,
+            "iterations": [
+                {"type": "compaction", "input_tokens": 180_000, "output_tokens": 3_500},
+                {"type": "message", "input_tokens": 23_000, "output_tokens": 1_000},
+            ],
+        },
+        "1.1275",
+        "https://platform.claude.com/docs/en/build-with-claude/compaction",
+    ),
+    "fast mode, which the usage tells as the speed": Case(
+        "messages",
+        "claude-opus-5-5",
+        {"input_tokens": 100_000, "output_tokens": 10_000, "speed": "fast"},
+        "1.2",
+        ANTHROPIC,
+    ),
+    "the usual speed": Case(
+        "messages",
+        "claude-opus-5-5",
+        {"input_tokens": 100_000, "output_tokens": 10_000, "speed": "standard"},
+        "0.6",
+        ANTHROPIC,
+    ),
     "what the provider states in parts": Case(
         "chat",
         "sonar",
@@ -225,6 +253,21 @@ def test_counts_that_contradict_each_other_are_priced_within_the_prompt() -> Non
     cost = call_cost("claude-sonnet-4-5", Usage(prompt_tokens=1000, cached_tokens=900, details=details), at=AT)
     assert cost is not None
     assert 0 < cost < 1
+
+
+@pytest.mark.parametrize("kind", ["advisor_message", "fallback_message"])
+def test_a_call_that_several_models_answered_has_no_price_of_one(kind: str) -> None:
+    other = {"type": kind, "model": "claude-opus-4-6", "input_tokens": 823, "output_tokens": 1612}
+    usage = {"input_tokens": 412, "output_tokens": 531, "iterations": [{"type": "message"}, other]}
+    content = [{"type": "text", "text": "ok"}]
+    body = {"model": "claude-sonnet-4-6", "usage": usage, "type": "message", "role": "assistant", "content": content}
+    assert dialect_of("messages").decode_response(body).usage == Usage()
+
+
+def test_a_model_whose_price_in_fast_mode_is_in_no_list_has_none() -> None:
+    usage = Usage(prompt_tokens=1000, completion_tokens=10, details=read_details({"speed": "fast"}))
+    assert call_cost("claude-haiku-4-5", usage, at=AT) is None
+    assert call_cost("claude-haiku-4-5", Usage(prompt_tokens=1000, completion_tokens=10), at=AT) is not None
 
 
 @pytest.mark.parametrize("tier", [["flex"], {"tier": "flex"}, 5, True, ""])

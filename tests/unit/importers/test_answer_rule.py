@@ -270,3 +270,42 @@ def test_an_answer_of_reasoning_or_of_nothing_visible_is_none(tmp_path: Path, te
     parsed = read_calls(path)
     assert [call.response.message.content for call in parsed.calls] == [whole]
     assert parsed.skipped[0].reason.startswith("no teacher answer: it ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ChatCompletion(id='chatcmpl-1', choices=[Choice(finish_reason='stop', index=0)])",
+        "ChatCompletionMessage(content='cleaning', refusal=None, role='assistant')",
+        "ParsedChatCompletion[Sort](id='chatcmpl-1', choices=[])",
+        "[ChatCompletionChunk(id='chatcmpl-1', choices=[])]",
+        "ModelResponse(id='chatcmpl-1', created=1780300800, model='gpt-4.1')",
+        "Response(id='resp_1', created_at=1780300800.0, error=None)",
+        "Message(id='msg_1', content=[TextBlock(text='cleaning', type='text')])",
+        "[TextBlock(citations=None, text='cleaning', type='text')]",
+        "AIMessage(content='cleaning', additional_kwargs={})",
+        "content='cleaning\\nnow' additional_kwargs={'refusal': None} response_metadata={} id='run-1'",
+        "content=[{'type': 'text', 'text': 'cleaning'}] additional_kwargs={} response_metadata={}",
+        "GenerateContentResponse(candidates=[Candidate(content=Content(parts=[]))])",
+    ],
+)
+def test_an_object_that_a_script_wrote_as_text_is_no_answer(tmp_path: Path, text: str) -> None:
+    parsed = read(tmp_path, {"messages": ASKED, "response": text})
+    reasons = [skipped.reason for skipped in parsed.skipped]
+    assert reasons == [f"the log wrote the answer's object as text: {text[:80]!r}"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Message the guest.",
+        "content is missing",
+        "Response(ok)",
+        "[Text]",
+        "ChatCompletion",
+        "content='a' b",
+        "Tool(x)",
+    ],
+)
+def test_a_text_that_begins_like_an_object_is_an_answer(tmp_path: Path, text: str) -> None:
+    assert len(read(tmp_path, {"messages": ASKED, "response": text}).calls) == 1

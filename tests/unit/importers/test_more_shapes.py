@@ -360,6 +360,20 @@ def test_what_a_shipper_tells_of_the_time_is_the_time(tmp_path: Path) -> None:
     assert call.at is not None
 
 
+@pytest.mark.parametrize("shipped", [{"message": "a line"}, {}])
+def test_a_line_of_datadogs_archives_is_its_attributes(tmp_path: Path, shipped: dict[str, str]) -> None:
+    spend = {"call_type": "acompletion", "spend": 0.1, "messages": ASKED, "response": COMPLETION, "model": "gpt-4.1"}
+    about = {
+        "_id": "a",
+        "date": "2026-06-01T08:00:00Z",
+        "host": "h",
+        "source": "litellm",
+        "service": "s",
+        "tags": ["x"],
+    }
+    assert only(read(tmp_path, {**about, **shipped, "status": "info", "attributes": spend})).model == "gpt-4.1"
+
+
 @pytest.mark.parametrize("index", [None, [], "0", {}])
 def test_a_stream_of_converse_with_odd_indexes_is_read(tmp_path: Path, index: object) -> None:
     events = [
@@ -564,3 +578,317 @@ def test_prompt_layer_tells_time_and_price_in_words_of_its_own(tmp_path: Path) -
     call = only(read(tmp_path, {**row, "input_tokens": 10, "output_tokens": 5}))
     assert call.at is not None
     assert (str(call.recorded_cost), call.usage.prompt_tokens) == ("0.100000000", 10)
+
+
+@pytest.mark.parametrize("unit", ["CHARACTERS", "IMAGES", "SECONDS"])
+@pytest.mark.parametrize("beside", [True, False])
+def test_what_langfuse_counts_in_other_units_is_no_usage(tmp_path: Path, unit: str, beside: bool) -> None:
+    counts = {"input": 160, "output": 8, "total": 168}
+    about = {"usage": {**counts, "unit": unit}, "usageDetails": counts} if beside else {"usage": counts, "unit": unit}
+    record = {"type": "GENERATION", "input": ASKED, "output": ANSWER, "model": "gpt-4.1", **about}
+    assert not only(read(tmp_path, record)).usage.counted
+
+
+NAMED_FORMAT = {"type": "json_schema", "json_schema": {"name": "Sort", "schema": {"type": "object"}}}
+SCHEMA = {"title": "Sort", "type": "object", "properties": {"room": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("about", "wanted"),
+    [
+        ({"metadata": {"response_format": {"type": "json_object"}}}, {"type": "json_object"}),
+        ({"metadata": {"response_format": NAMED_FORMAT}}, NAMED_FORMAT),
+        (
+            {"metadata": {"response_format": SCHEMA}},
+            {"type": "json_schema", "json_schema": {"name": "Sort", "schema": SCHEMA}},
+        ),
+        ({"modelParameters": {"response_format": orjson.dumps(NAMED_FORMAT).decode()}}, NAMED_FORMAT),
+        ({"metadata": {"response_format": "short"}}, None),
+    ],
+)
+def test_the_format_that_was_asked_for_is_read_where_langfuse_keeps_it(
+    tmp_path: Path, about: dict[str, Any], wanted: dict[str, Any] | None
+) -> None:
+    record = {"type": "GENERATION", "input": ASKED, "output": '{"room": "12"}', "model": "gpt-4.1", **about}
+    assert only(read(tmp_path, record)).request.response_format == wanted
+
+
+def test_parameters_that_a_log_keeps_as_text_are_numbers(tmp_path: Path) -> None:
+    given = {"n": "1", "max_tokens": "100", "top_p": "0.5", "seed": "none of it", "stop": "12"}
+    record = {"type": "GENERATION", "input": ASKED, "output": ANSWER, "modelParameters": given}
+    parameters = only(read(tmp_path, record)).request.parameters
+    assert parameters == {"n": 1, "max_tokens": 100, "top_p": 0.5, "seed": "none of it", "stop": "12"}
+
+
+def test_the_sample_of_an_eval_tells_how_its_answer_ended(tmp_path: Path) -> None:
+    sample = {"input": ASKED, "output": [ANSWER], "finish_reason": "length", "model": "gpt-4.1"}
+    item = {"object": "eval.run.output_item", "datasource_item": {}, "sample": sample}
+    assert only(read(tmp_path, item)).response.finish_reason == "length"
+
+
+@pytest.mark.parametrize(
+    ("converse", "gemini", "choice"),
+    [
+        ({"auto": {}}, {"mode": "AUTO"}, "auto"),
+        ({"any": {}}, {"mode": "ANY"}, "required"),
+        ({"any": {}}, {"mode": "ANY", "allowedFunctionNames": ["f", "g"]}, "required"),
+        (
+            {"tool": {"name": "f"}},
+            {"mode": "ANY", "allowedFunctionNames": ["f"]},
+            {"type": "function", "function": {"name": "f"}},
+        ),
+        (None, {"mode": "NONE"}, "none"),
+        (None, {"mode": "VALIDATED"}, None),
+        (None, None, None),
+    ],
+)
+def test_the_choice_of_a_tool_is_read_in_the_forms_of_bedrock_and_gemini(
+    tmp_path: Path, converse: Any, gemini: Any, choice: Any
+) -> None:
+    specified = {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object"}}}}]}
+    asked = {"messages": [{"role": "user", "content": [{"text": NOTE}]}]}
+    told = {"output": {"message": {"role": "assistant", "content": [{"text": "cleaning"}]}}, "stopReason": "end_turn"}
+    config = {**specified, **({"toolChoice": converse} if converse else {})}
+    content = {"contents": [{"role": "user", "parts": [{"text": NOTE}]}]}
+    declared = {"tools": [{"functionDeclarations": [{"name": "f"}]}]}
+    calling = {"toolConfig": {"functionCallingConfig": gemini}} if gemini else {}
+    candidates = {"candidates": [{"content": {"parts": [{"text": "cleaning"}]}, "finishReason": "STOP"}]}
+    records = [{"request": {**content, **declared, **calling}, "response": candidates}]
+    if converse:
+        records.append(bedrock({**asked, "toolConfig": config}, told))
+    for record in records:
+        assert only(read(tmp_path, record)).request.tool_choice == choice
+
+
+def test_what_converse_passes_on_to_the_model_is_read(tmp_path: Path) -> None:
+    asked = {"messages": [{"role": "user", "content": [{"text": NOTE}]}], "inferenceConfig": {"maxTokens": 9}}
+    more = {"top_k": 5, "thinking": {"type": "enabled", "budget_tokens": 1024}, "no_parameter": 1}
+    told = {"output": {"message": {"role": "assistant", "content": [{"text": "cleaning"}]}}, "stopReason": "end_turn"}
+    call = only(read(tmp_path, bedrock({**asked, "additionalModelRequestFields": more}, told)))
+    assert call.request.parameters["top_k"] == 5
+    assert call.request.parameters["max_tokens"] == 9
+    assert call.request.parameters["thinking"] == more["thinking"]
+    assert "no_parameter" not in call.request.parameters
+
+
+PROMPT = {"id": "pmpt_6a", "version": "2", "variables": {"note": NOTE}}
+RENDERED = [
+    {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "Sort the note."}]},
+    {"type": "message", "role": "user", "content": [{"type": "input_text", "text": NOTE}]},
+]
+REPLY = {
+    "object": "response",
+    "status": "completed",
+    "model": "gpt-5-mini",
+    "output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "cleaning"}]}],
+}
+
+
+def responses_to(reply: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the forms in which a log holds a reply to a stored prompt."""
+    asked = {"model": "gpt-5-mini", "prompt": PROMPT}
+    batch = {"custom_id": "a", "url": "/v1/responses", "body": asked, "response": {"status_code": 200, "body": reply}}
+    return [{**reply, "prompt": PROMPT}, {"request": asked, "response": reply}, batch]
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_a_stored_prompt_is_what_the_reply_tells_of_it(tmp_path: Path, place: int) -> None:
+    call = only(read(tmp_path, responses_to({**REPLY, "instructions": RENDERED})[place]))
+    assert [(one.role, one.content) for one in call.request.messages] == [
+        ("developer", "Sort the note."),
+        ("user", NOTE),
+    ]
+    assert call.request.parameters["prompt"] == PROMPT
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("instructions", [None, [], "Sort the note."])
+def test_a_stored_prompt_whose_text_is_not_in_the_log_is_no_call(
+    tmp_path: Path, place: int, instructions: object
+) -> None:
+    parsed = read(tmp_path, responses_to({**REPLY, "instructions": instructions})[place])
+    reasons = [skipped.reason for skipped in parsed.skipped]
+    assert reasons == ["a response to a stored prompt, whose text only the provider has"]
+
+
+def test_a_stored_prompt_beside_an_input_is_a_parameter_of_the_request(tmp_path: Path) -> None:
+    asked = {"model": "gpt-5-mini", "input": NOTE, "prompt": PROMPT}
+    assert only(read(tmp_path, {"request": asked, "response": REPLY})).request.parameters["prompt"] == PROMPT
+
+
+@pytest.mark.parametrize("prompt", [{"id": "greeting"}, {"text": "a"}, "greeting", 5])
+def test_a_prompt_of_another_kind_is_no_parameter(tmp_path: Path, prompt: object) -> None:
+    record = {"messages": [*ASKED, ANSWER], "prompt": prompt}
+    assert "prompt" not in only(read(tmp_path, record)).request.parameters
+
+
+FORMAT = {"type": "json_schema", "name": "Sort", "schema": {"type": "object"}, "strict": True}
+OF_CHATS = {"type": "json_schema", "json_schema": {"name": "Sort", "schema": {"type": "object"}, "strict": True}}
+
+
+@pytest.mark.parametrize("asked", [ASKED, [{"type": "message", **ASKED[0]}], NOTE])
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"text": {"format": FORMAT}}, OF_CHATS),
+        ({"response_format": OF_CHATS}, OF_CHATS),
+        ({"response_format": {"type": "json_object"}}, {"type": "json_object"}),
+        ({"text": {"format": {"type": "text"}}}, None),
+    ],
+)
+def test_the_format_is_read_in_the_form_of_the_other_api_than_the_messages(
+    tmp_path: Path, asked: Any, given: dict[str, Any], wanted: dict[str, Any] | None
+) -> None:
+    spanned = {"span_id": "s", "span_attributes": {"type": "llm"}, "input": asked, "output": [ANSWER]}
+    logged = {"request": {"input": asked, **given}, "response": REPLY}
+    for record in ({**spanned, "metadata": {"model": "gpt-5-mini", **given}}, logged):
+        request = only(read(tmp_path, record)).request
+        assert request.response_format == wanted
+        assert request.parameters.keys() <= {"store"}
+
+
+def test_the_verbosity_of_responses_is_that_of_chats(tmp_path: Path) -> None:
+    metadata = {"model": "gpt-5-mini", "text": {"format": {"type": "text"}, "verbosity": "low"}}
+    record = {"span_id": "s", "span_attributes": {"type": "llm"}, "input": ASKED, "output": [ANSWER]}
+    assert only(read(tmp_path, {**record, "metadata": metadata})).request.parameters == {"verbosity": "low"}
+
+
+CHUNKS = [
+    {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "clean"}}]},
+    {"choices": [{"index": 0, "delta": {"content": "ing"}, "finish_reason": "stop"}]},
+    {},
+]
+
+
+@pytest.mark.parametrize("reply", [{"streamed_data": CHUNKS}, {**COMPLETION, "streamed_data": CHUNKS}])
+def test_the_events_that_helicone_keeps_of_a_stream_are_its_reply(tmp_path: Path, reply: dict[str, Any]) -> None:
+    call = only(read(tmp_path, helicone({"model": "gpt-4.1", "messages": ASKED}, reply)))
+    assert (call.response.message.content, call.response.finish_reason) == ("cleaning", "stop")
+
+
+def test_the_latency_of_a_proxied_call_is_read_beside_its_bodies(tmp_path: Path) -> None:
+    request = {"url": "https://api.openai.com/v1/chat/completions", "body": {"model": "gpt-4.1", "messages": ASKED}}
+    record = {"request": request, "response": {"status": 200, "body": COMPLETION}, "duration_ms": 1400}
+    assert only(read(tmp_path, record)).latency_ms == 1400
+
+
+def test_the_first_api_of_cohere_needs_no_history(tmp_path: Path) -> None:
+    asked = {"model": "command-r", "message": NOTE, "preamble": "Sort the note."}
+    call = only(read(tmp_path, {"request": asked, "response": {"text": "cleaning", "finish_reason": "COMPLETE"}}))
+    assert [one.content for one in call.request.messages] == ["Sort the note.", NOTE]
+
+
+@pytest.mark.parametrize("name", ["finish_reason", "stop_reason"])
+def test_a_transcript_tells_how_its_answer_ended_beside_it(tmp_path: Path, name: str) -> None:
+    for record in ({"messages": [*ASKED, ANSWER]}, {"messages": ASKED, "response": "cleaning"}):
+        assert only(read(tmp_path, {**record, name: "length"})).response.finish_reason == "length"
+
+
+@pytest.mark.parametrize(
+    ("given", "choice"),
+    [
+        ({"type": "required"}, "required"),
+        ({"type": "tool", "toolName": "f"}, {"type": "function", "function": {"name": "f"}}),
+        ({"type": "other"}, None),
+    ],
+)
+def test_the_choice_of_a_tool_is_read_in_the_form_of_the_ai_sdk(
+    tmp_path: Path, given: dict[str, str], choice: object
+) -> None:
+    about = {
+        "ai.operationId": "ai.generateText.doGenerate",
+        "ai.prompt.messages": orjson.dumps(ASKED).decode(),
+        "ai.response.text": "cleaning",
+        "ai.prompt.tools": [
+            orjson.dumps({"type": "function", "name": "f", "inputSchema": {"type": "object"}}).decode()
+        ],
+        "ai.prompt.toolChoice": orjson.dumps(given).decode(),
+    }
+    span = {"traceId": "t", "spanId": "s", "attributes": about}
+    observation = {"type": "GENERATION", "input": ASKED, "output": ANSWER, "metadata": {"attributes": about}}
+    for record in (span, observation):
+        request = only(read(tmp_path, record)).request
+        assert (request.tool_choice, len(request.tools or ())) == (choice, 1)
+
+
+def test_a_column_may_name_its_unit(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text('Trace ID,Type,Input,Output,Total Cost ($)\nt,GENERATION,"Is it clean?",yes,0.25\n')
+    assert float(only(read_calls(path)).recorded_cost or 0) == 0.25
+
+
+@pytest.mark.parametrize("argument", [ASKED, NOTE])
+def test_the_only_argument_of_a_function_that_langfuse_observes_is_what_was_asked(
+    tmp_path: Path, argument: object
+) -> None:
+    asked = {"args": [argument], "kwargs": {"temperature": 0.5}}
+    call = only(read(tmp_path, {"type": "GENERATION", "input": asked, "output": "cleaning"}))
+    assert [(one.role, one.content) for one in call.request.messages] == [("user", NOTE)]
+    assert call.request.temperature == 0.5
+
+
+def test_several_arguments_of_a_function_are_no_messages(tmp_path: Path) -> None:
+    asked = {"args": [NOTE, "brief"], "kwargs": {}}
+    assert read(tmp_path, {"type": "GENERATION", "input": asked, "output": "cleaning"}).calls == []
+
+
+def genai(**more: object) -> dict[str, Any]:
+    """Return a span of OpenTelemetry with these attributes beside those of a call."""
+    told = {
+        "gen_ai.prompt.0.role": "user",
+        "gen_ai.prompt.0.content": NOTE,
+        "gen_ai.completion.0.role": "assistant",
+        "gen_ai.completion.0.content": "cleaning",
+        "gen_ai.response.model": "gpt-5",
+        "gen_ai.usage.input_tokens": 40,
+        "gen_ai.usage.output_tokens": 3,
+    }
+    attributes = {name.replace("__", "."): value for name, value in more.items()}
+    return {"traceId": "t", "spanId": "s", "attributes": told | attributes}
+
+
+@pytest.mark.parametrize("name", ["openai__response__service_tier", "gen_ai__openai__response__service_tier"])
+def test_the_tier_that_a_span_tells_is_that_of_the_price(tmp_path: Path, name: str) -> None:
+    details = only(read(tmp_path, genai(**{name: "flex"}))).usage.details
+    assert details is not None
+    assert details.service_tier == "flex"
+    assert only(read(tmp_path, genai(**{name: "default"}))).usage.details is None
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"), [("json_object", {"type": "json_object"}), ("json_schema", None), ("text", None)]
+)
+def test_the_format_that_a_span_of_the_older_conventions_tells_is_read(
+    tmp_path: Path, told: str, wanted: object
+) -> None:
+    span = genai(gen_ai__openai__request__response_format=told)
+    assert only(read(tmp_path, span)).request.response_format == wanted
+
+
+def test_openllmetry_writes_the_schemas_of_tools_as_text(tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"room": {"type": "string"}}}
+    about = {
+        "llm__request__functions__0__name": "look",
+        "llm__request__functions__0__parameters": orjson.dumps(schema).decode(),
+    }
+    (tool,) = only(read(tmp_path, genai(**about))).request.tools or ()
+    assert tool["function"] == {"name": "look", "parameters": schema}
+
+
+def test_the_schema_that_converse_asks_for_is_the_response_format(tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"room": {"type": "string"}}}
+    text_format = {
+        "type": "json_schema",
+        "structure": {"jsonSchema": {"name": "sort", "schema": orjson.dumps(schema).decode()}},
+    }
+    asked = {"messages": [{"role": "user", "content": [{"text": NOTE}]}], "outputConfig": {"textFormat": text_format}}
+    told = {"output": {"message": {"role": "assistant", "content": [{"text": '{"room": "12"}'}]}}}
+    wanted = only(read(tmp_path, bedrock(asked, {**told, "stopReason": "end_turn"}))).request.response_format
+    assert wanted == {"type": "json_schema", "json_schema": {"name": "sort", "schema": schema}}
+
+
+def test_the_only_prompt_of_langchains_models_of_plain_text_is_what_was_asked(tmp_path: Path) -> None:
+    span = {"type": "llm", "trace_id": "t", "output": {"generations": [[{"text": "cleaning"}]]}}
+    call = only(read(tmp_path, {**span, "input": {"prompts": [NOTE]}}))
+    assert [(one.role, one.content) for one in call.request.messages] == [("user", NOTE)]
+    assert read(tmp_path, {**span, "input": {"prompts": [NOTE, NOTE]}}).calls == []

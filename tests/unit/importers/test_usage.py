@@ -101,6 +101,31 @@ ASKED = [{"role": "user", "content": "Is room 12 free?"}]
             (300, 5, 256),
         ),
         ({"prompt_tokens": 44, "completion_tokens": 5, "cached_tokens": 256}, (300, 5, 256)),
+        # A compaction counts besides, with what it read from a cache and wrote to it.
+        (
+            {
+                "input_tokens": 10,
+                "cache_read_input_tokens": 20,
+                "output_tokens": 5,
+                "iterations": [
+                    {"type": "compaction", "input_tokens": 200, "cache_read_input_tokens": 70, "output_tokens": 30},
+                    {"type": "message", "input_tokens": 10, "cache_read_input_tokens": 20, "output_tokens": 5},
+                ],
+            },
+            (300, 35, 90),
+        ),
+        # The turns of a loop with the provider's tools are in the counts of the whole.
+        (
+            {
+                "input_tokens": 30,
+                "output_tokens": 5,
+                "iterations": [
+                    {"type": "message", "input_tokens": 10, "output_tokens": 2},
+                    {"type": "message", "input_tokens": 20, "output_tokens": 3},
+                ],
+            },
+            (30, 5, 0),
+        ),
         # The AI SDK's too.
         ({"inputTokens": 300, "outputTokens": 5, "cachedInputTokens": 256, "totalTokens": 305}, (300, 5, 256)),
         ({"prompt_eval_count": 300, "eval_count": 5}, (300, 5, 0)),
@@ -111,6 +136,33 @@ def test_usage_is_read_by_the_convention_of_its_source(source: dict[str, Any], c
     usage = parse_usage(source)
     assert usage is not None
     assert (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) == counts
+
+
+@pytest.mark.parametrize("count", ["many", -1, True, "-5", float("inf")])
+@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens", "cached_tokens", "cache_creation_input_tokens"])
+def test_a_usage_with_a_count_that_is_none_has_no_price(name: str, count: object) -> None:
+    usage = {"prompt_tokens": 300, "completion_tokens": 50, "cached_tokens": 256}
+    assert parse_usage({**usage, name: count}) is None
+
+
+@pytest.mark.parametrize("count", ["many", -1, True, None, 0])
+@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens", "total_tokens"])
+def test_a_count_that_is_missing_is_told_by_the_others(name: str, count: object) -> None:
+    usage = parse_usage({"prompt_tokens": 300, "completion_tokens": 50, "total_tokens": 350, name: count})
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens) == (300, 50)
+
+
+@pytest.mark.parametrize("count", ["", "nan", None, 0, 0.0, "0.0"])
+def test_a_count_that_a_log_leaves_empty_is_none_of_its_kind(count: object) -> None:
+    usage = parse_usage({"prompt_tokens": 300, "completion_tokens": 50, "cached_tokens": count})
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) == (300, 50, 0)
+
+
+def test_tokens_of_several_models_are_no_usage_of_one() -> None:
+    advisor = {"type": "advisor_message", "model": "claude-opus-4-6", "input_tokens": 823, "output_tokens": 1612}
+    assert parse_usage({"input_tokens": 412, "output_tokens": 531, "iterations": [advisor]}) is None
 
 
 @pytest.mark.parametrize(
@@ -132,6 +184,9 @@ def test_usage_is_read_by_the_convention_of_its_source(source: dict[str, Any], c
             },
             (710, 5, 500),
         ),
+        # The total tells a side that is missing.
+        ({"input": 44, "input_cached_tokens": 256, "total": 305}, (300, 5, 256)),
+        ({"input_cached_tokens": 256, "output": 5, "total": 305}, (300, 5, 256)),
         # A row whose total shows that its counts include the cached tokens.
         ({"input": 300, "input_cache_read": 256, "output": 5, "total": 305}, (300, 5, 256)),
     ],
@@ -209,18 +264,20 @@ def test_a_batch_has_the_price_of_one(tmp_path: Path, records: list[dict[str, An
     assert (call_cost(call.model, call.usage) or single) < single
 
 
-def test_the_counts_of_cohere_are_read_beside_the_units_that_it_bills(tmp_path: Path) -> None:
-    counts = {
-        "billed_units": {"input_tokens": 3, "output_tokens": 1},
-        "tokens": {"input_tokens": 70, "output_tokens": 2},
-    }
+@pytest.mark.parametrize(
+    ("billed", "counts"), [({"input_tokens": 3, "output_tokens": 1}, (3, 1)), ({"search_units": 1}, (70, 2))]
+)
+def test_the_counts_of_cohere_are_those_that_it_bills(
+    tmp_path: Path, billed: dict[str, int], counts: tuple[int, int]
+) -> None:
+    told = {"billed_units": billed, "tokens": {"input_tokens": 70, "output_tokens": 2}}
     message = {"role": "assistant", "content": [{"type": "text", "text": "yes"}]}
-    second = {"message": message, "finish_reason": "COMPLETE", "usage": counts}
-    first = {"text": "yes", "finish_reason": "COMPLETE", "meta": counts}
+    second = {"message": message, "finish_reason": "COMPLETE", "usage": told}
+    first = {"text": "yes", "finish_reason": "COMPLETE", "meta": told}
     asked = {"model": "command-r", "preamble": "Be brief.", "chat_history": [], "message": "Is room 12 free?"}
     for request, reply in (({"messages": ASKED}, second), (asked, first)):
         call = read_one(tmp_path, {"request": request, "response": reply})
-        assert (call.usage.prompt_tokens, call.usage.completion_tokens) == (70, 2)
+        assert (call.usage.prompt_tokens, call.usage.completion_tokens) == counts
         assert call.response.finish_reason == "stop"
     assert [message.role for message in call.request.messages] == ["system", "user"]
 
@@ -239,6 +296,17 @@ def test_posthog_tells_whether_its_counts_include_cached_tokens(
     }
     call = read_one(tmp_path, {"event": "$ai_generation", "properties": {**about, **told}})
     assert (call.usage.prompt_tokens, call.usage.cached_tokens) == (prompt, 100)
+
+
+@pytest.mark.parametrize(("provider", "model", "output"), [("gemini", "gemini-2.5-flash", 52), ("openai", "gpt-5", 2)])
+def test_posthog_counts_the_thoughts_of_gemini_beside_its_output(
+    tmp_path: Path, provider: str, model: str, output: int
+) -> None:
+    counts = {"$ai_input_tokens": 30, "$ai_output_tokens": 2, "$ai_reasoning_tokens": 50}
+    about = {"$ai_input": ASKED, "$ai_output_choices": [{"role": "assistant", "content": "yes"}], **counts}
+    properties = {**about, "$ai_provider": provider, "$ai_model": model}
+    usage = read_one(tmp_path, {"event": "$ai_generation", "properties": properties}).usage
+    assert (usage.prompt_tokens, usage.completion_tokens) == (30, output)
 
 
 def read_one(tmp_path: Path, record: dict[str, Any]) -> RecordedCall:
@@ -386,3 +454,52 @@ def test_searches_that_litellm_counts_among_the_details_are_priced(tmp_path: Pat
     usage = {"prompt_tokens": 300, "completion_tokens": 5, "prompt_tokens_details": {"web_search_requests": 2}}
     call = read_one(tmp_path, {"messages": ASKED, "response": {**COMPLETION, "usage": usage}})
     assert call.usage.details == UsageDetails(web_searches=2)
+
+
+def test_the_tier_of_a_stored_completion_is_that_of_its_price(tmp_path: Path) -> None:
+    counts = {"prompt_tokens": 100_000, "completion_tokens": 10}
+    stored = {"object": "chat.completion", "model": "gpt-5", "messages": ASKED, "usage": counts}
+    answered = {"choices": [{"message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}]}
+    costs = []
+    for tier in ("default", "flex", None):
+        call = read_one(tmp_path, {**stored, **answered, "service_tier": tier})
+        costs.append(call_cost(call.model, call.usage))
+    assert costs[0] is not None
+    assert costs[1] is not None
+    assert costs[0] == costs[2] == 2 * costs[1]
+
+
+def test_the_tier_that_langchain_tells_is_that_of_the_price(tmp_path: Path) -> None:
+    counts = {"input_tokens": 300, "output_tokens": 5, "total_tokens": 305}
+    details = {"input_token_details": {"priority_cache_read": 256, "priority": 44}}
+    told = {"content": "yes", "usage_metadata": counts | details, "response_metadata": {"service_tier": "priority"}}
+    outputs = {"generations": [[{"text": "yes", "message": {"lc": 1, "kwargs": told}}]]}
+    run = {"run_type": "llm", "inputs": {"messages": [ASKED]}, "outputs": outputs}
+    usage = read_one(tmp_path, run).usage
+    assert (usage.prompt_tokens, usage.cached_tokens) == (300, 256)
+    assert usage.details is not None
+    assert usage.details.service_tier == "priority"
+
+
+def test_posthog_tells_searches_and_how_the_answer_ended(tmp_path: Path) -> None:
+    about = {"$ai_input": ASKED, "$ai_output_choices": [{"role": "assistant", "content": "yes"}]}
+    counts = {"$ai_model": "gpt-4.1", "$ai_input_tokens": 30, "$ai_output_tokens": 2, "$ai_web_search_count": 2}
+    properties = {**about, **counts, "$ai_stop_reason": "length"}
+    call = read_one(tmp_path, {"event": "$ai_generation", "properties": properties})
+    assert call.usage.details == UsageDetails(web_searches=2)
+    assert call.response.finish_reason == "length"
+
+
+@pytest.mark.parametrize(
+    ("name", "chunks"), [("groundingMetadata", "groundingChunks"), ("grounding_metadata", "grounding_chunks")]
+)
+def test_what_is_grounded_in_maps_has_no_price_of_its_tokens_alone(tmp_path: Path, name: str, chunks: str) -> None:
+    usages = []
+    for source in ({"maps": {"title": "Inn"}}, {"web": {"uri": "u"}}):
+        content = {"role": "model", "parts": [{"text": "yes"}]}
+        candidate = {"content": content, "finishReason": "STOP", name: {chunks: [source]}}
+        counts = {"promptTokenCount": 30, "candidatesTokenCount": 2, "totalTokenCount": 32}
+        reply = {"candidates": [candidate], "usageMetadata": counts, "modelVersion": "gemini-2.5-flash"}
+        asked = {"contents": [{"role": "user", "parts": [{"text": "Is room 12 free?"}]}]}
+        usages.append(read_one(tmp_path, {"request": asked, "response": reply}).usage.prompt_tokens)
+    assert usages == [0, 30]

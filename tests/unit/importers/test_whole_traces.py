@@ -84,8 +84,10 @@ def test_a_row_of_a_search_for_traces_in_mlflow_is_its_spans(tmp_path: Path) -> 
 def test_what_a_span_tells_of_a_failure_apart_from_the_answer_counts(
     tmp_path: Path, attributes: dict[str, Any], reason: str
 ) -> None:
-    parsed = read(tmp_path, span(gen_ai__input__messages=PARTS, gen_ai__output__messages=TOLD, **attributes))
-    assert [skipped.reason for skipped in parsed.skipped] == [reason]
+    ended = [{**message, "finish_reason": "stop"} for message in TOLD]
+    for told in (TOLD, ended):
+        parsed = read(tmp_path, span(gen_ai__input__messages=PARTS, gen_ai__output__messages=told, **attributes))
+        assert [skipped.reason for skipped in parsed.skipped] == [reason]
 
 
 def test_the_ai_sdk_tells_how_an_answer_ended_apart_from_it(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from understudies.dialects.json_fields import (
     text_or_empty,
     token_count,
 )
-from understudies.dialects.usage import read_details
+from understudies.dialects.usage import read_details, with_iterations
 from understudies.events import Response, ToolCall, Usage
 
 FINISH_REASONS: Final = {
@@ -59,9 +59,15 @@ def _refusals(body: Mapping[str, Any]) -> list[str]:
 
 
 def decode_usage(usage: Any) -> Usage:
-    """Decode token counts as Anthropic reports them, whose `input_tokens` exclude cache reads and cache writes."""
+    """Decode token counts as Anthropic reports them, whose `input_tokens` exclude cache reads and cache writes.
+
+    They count as unknown if another model took part in the answer, as one price is not that of all.
+    """
     if not isinstance(usage, dict):
         return Usage()
+    if usage.get("iterations"):
+        counted = with_iterations(usage)
+        return Usage() if counted is None else decode_usage({**counted, "iterations": None})
     read = token_count(usage.get("cache_read_input_tokens"))
     fresh = token_count(usage.get("input_tokens")) + token_count(usage.get("cache_creation_input_tokens"))
     return Usage(

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from understudies.dialects.answer_errors import FAILED_REASONS, answer_error, reported_error
 from understudies.dialects.base import DecodedResponse, JsonParser
-from understudies.dialects.json_fields import index_or_zero, object_or_empty, text_or_empty
+from understudies.dialects.json_fields import index_or_zero, join_texts, object_or_empty, text_or_empty
 from understudies.dialects.openai_chat.response import decode_response
 from understudies.dialects.openai_chat.tool_call_stream import ToolCallAccumulator
 from understudies.dialects.sse import event_data, event_name, parse_event_object
@@ -37,7 +37,7 @@ class ChoiceAccumulator:
 
     def build(self, index: int) -> dict[str, Any]:
         """Return the choice so far, in the shape of a choice that is not streamed."""
-        texts: dict[str, Any] = {name: "".join(pieces) for name, pieces in self._texts.items()}
+        texts: dict[str, Any] = {name: join_texts(pieces) for name, pieces in self._texts.items()}
         if self._parts:
             said = texts.get("content")
             texts["content"] = [*self._parts, *([{"type": "text", "text": said}] if said else [])]
@@ -125,9 +125,9 @@ class ChatAccumulator(PassthroughAccumulator):
         self.finished = self.finished or (ended and self.failed is None)
         return held
 
-    def read_event(self, event: bytes) -> dict[str, Any] | None:
+    def read_event(self, event: bytes, *, is_whole: bool = True) -> dict[str, Any] | None:
         """Consume one event and return its data if that is a chunk, else None."""
-        chunk = super().read_event(event)
+        chunk = super().read_event(event, is_whole=is_whole)
         if chunk is None or "choices" not in chunk:
             data = event_data(event)
             if data == b"[DONE]":

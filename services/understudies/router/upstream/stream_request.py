@@ -85,7 +85,7 @@ class StreamRequester:
             if not option.may_be_refused(model, failed):
                 raise
             answer = await self._ask(request, upstream, model, *request.stream_body(model, add_usage=False))
-            option.record_refusal(model)
+            option.record_refusal(model, failed)
         else:
             option.record_acceptance(model)
         return answer

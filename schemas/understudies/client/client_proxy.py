@@ -7,6 +7,8 @@ from typing import Any
 
 _LIBRARIES = ("openai", "anthropic")
 _RECORDED_RESOURCES = ("Completions", "Responses", "Messages", "Decisions")
+_NOT_MODELS = "openai.resources.beta.threads"
+"""The resources of OpenAI's Assistants: what they create are stored messages, which no model has written."""
 _RECORDED_METHODS = frozenset({"create", "parse", "stream"})
 _RUNNING_METHODS = frozenset({"tool_runner"})
 """Methods that call the model themselves, through the client of their resource."""
@@ -80,6 +82,8 @@ def _is_part(value: Any) -> bool:
 
 
 def _is_recorded(resource: Any) -> bool:
+    if type(resource).__module__.startswith(_NOT_MODELS):
+        return False
     name = type(resource).__name__.removeprefix("Async")
     for suffix in _WRAPPER_SUFFIXES:
         name = name.removesuffix(suffix)

@@ -440,6 +440,22 @@ async def test_what_is_no_call_of_a_model_is_left_alone(teacher: FakeTeacher, cl
     assert corpus_lines(corpus) == []
 
 
+@pytest.mark.filterwarnings("ignore:The Assistants API is deprecated:DeprecationWarning")
+async def test_a_stored_message_is_no_answer(corpus: Path) -> None:
+    content = [{"type": "text", "text": {"value": "hello", "annotations": []}}]
+    stored = {"id": "msg_1", "object": "thread.message", "role": "user", "content": content}
+    async with (
+        scripted_upstream(lambda _: json_reply(stored)) as url,
+        openai.AsyncOpenAI(base_url=url, api_key="k") as client,
+    ):
+        with local(corpus) as sdk:
+            messages = sdk.shadow(client).beta.threads.messages
+            assert (await messages.create("thread_1", role="user", content="hello")).id == "msg_1"
+            assert sdk.flush(10)
+            assert sdk.losses == {}
+    assert corpus_lines(corpus) == []
+
+
 async def test_the_words_of_a_refusal_are_kept(corpus: Path) -> None:
     pieces = (make_chunk({"role": "assistant", "refusal": ""}), make_chunk({"refusal": "I cannot"}))
     stream = encode_sse(*pieces, make_chunk({"refusal": " help."}, "stop"), "[DONE]")

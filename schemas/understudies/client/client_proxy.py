@@ -29,6 +29,11 @@ def is_of_official_client(value: Any) -> bool:
     return _library_of(getattr(value, "__self__", value)) in _LIBRARIES
 
 
+def is_own_name(name: str) -> bool:
+    """Return whether an attribute is a proxy's own, and not that of what it stands for."""
+    return name.startswith("_understudies_")
+
+
 class ClientProxy:
     """A proxy for a client, or for a part of it; all but the model calls is delegated to the client itself."""
 
@@ -41,7 +46,15 @@ class ClientProxy:
         # so that isinstance() gives the same result as for the client itself
         return type(self._understudies_part)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if is_own_name(name):
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self._understudies_part, name, value)
+
     def __getattr__(self, name: str) -> Any:
+        if is_own_name(name):
+            raise AttributeError(name)  # of a copy in the making
         part = self._understudies_part
         value = getattr(part, name)
         if callable(value) and not _is_part(value):

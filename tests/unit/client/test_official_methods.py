@@ -1,6 +1,7 @@
 """All methods of the official clients that call a model are recorded as what they are, and answer as before."""
 
 import asyncio
+import copy
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -438,6 +439,20 @@ async def test_what_is_no_call_of_a_model_is_left_alone(teacher: FakeTeacher, cl
         async with sdk.shadow(client) as entered:
             assert isinstance(entered, openai.AsyncOpenAI)
     assert corpus_lines(corpus) == []
+
+
+async def test_what_is_set_on_a_shadow_is_set_on_its_client(
+    teacher: FakeTeacher, clients: Clients, corpus: Path
+) -> None:
+    with local(corpus) as sdk:
+        shadow = sdk.shadow(clients.chat, task="t")
+        shadow.api_key = "another"
+        assert clients.chat.api_key == "another"
+        alike = copy.copy(shadow)
+        await asyncio.to_thread(lambda: alike.chat.completions.create(model="m", messages=ASKED))
+        assert sdk.flush(10)
+    assert teacher.headers[-1]["authorization"] == "Bearer another"
+    assert len(corpus_lines(corpus)) == 1
 
 
 @pytest.mark.filterwarnings("ignore:The Assistants API is deprecated:DeprecationWarning")

@@ -47,6 +47,17 @@ async def test_the_fallback_answers(build: BuildHarness, kind: str, stream: bool
     assert event.response.message.text == "spare's answer"
 
 
+@BOTH
+async def test_an_error_in_a_list_is_one(build: BuildHarness, stream: bool) -> None:
+    body = [{"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}]
+    async with scripted_upstream(lambda _: json_reply(body)) as url:
+        house = await build(teachers={"main": {"base_url": url}})
+        got = await house.ask("chat", stream=stream)
+        assert (got.status, got.body) == (200, json_reply(body).body)
+    event = await house.event()
+    assert (event.response, event.error) == (None, "teacher answered 200: The model is overloaded.")
+
+
 @EVERY
 @BOTH
 async def test_without_one_the_caller_gets_the_body_and_no_answer_is_recorded(

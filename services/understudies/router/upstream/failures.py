@@ -175,7 +175,10 @@ def in_stream_failure(headers: list[tuple[str, str]], message: str) -> AttemptFa
 
 
 def parse_json_object(raw: bytes) -> dict[str, Any] | None:
-    """Parse a JSON object, with the NaN and halves of surrogate pairs that clients take; None if it is not one."""
+    """Parse a JSON object, with the NaN and halves of surrogate pairs that clients take; None if it is not one.
+
+    An object with an error that is alone in a list, as Gemini's compatible API sends it, is read as the object.
+    """
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -185,6 +188,8 @@ def parse_json_object(raw: bytes) -> dict[str, Any] | None:
             body = parse_lenient_json(raw)
         except ValueError:
             return None
+    if isinstance(body, list) and len(body) == 1 and isinstance(body[0], dict) and "error" in body[0]:
+        return body[0]
     return body if isinstance(body, dict) else None
 
 

@@ -125,7 +125,7 @@ class StreamRequester:
         if not first:
             raise ProtocolError("the stream is empty")
         start = first.lstrip(_LEADING_SPACE)
-        if start.startswith(b"{"):
+        if start.startswith((b"{", b"[")):
             return first
         if reply.content_type != "text/event-stream" and not start.startswith(_EVENT_PREFIXES):
             kind = reply.content_type or "of no type"

@@ -156,3 +156,14 @@ async def test_a_stream_with_half_a_character_is_repeated_from_the_cache(build: 
             assert got.status == 200
         events = await house.recorded()
     assert [event.error for event in events] == [None, None]
+
+
+@pytest.mark.parametrize("half", [b"\\ud83d", b"\\uDE00"])
+async def test_a_request_with_half_a_character_is_the_teachers_to_read(build: BuildHarness, half: bytes) -> None:
+    house = await build()
+    body = orjson.dumps(body_of("chat", user="cut here")).replace(b"here", half)
+    got = await house.send("POST", "/v1/chat/completions", data=body)
+    assert (got.status, got.about["reason"], house.teacher.raws[-1]) == (200, "passed_through", body)
+    assert await house.recorded() == []
+    for wrong in (body.replace(b"{", b'{"top_p":NaN,', 1), body[:-1], body.replace(b'"model":"', b'"model":"\\ud83d')):
+        assert (await house.send("POST", "/v1/chat/completions", data=wrong)).status == 400

@@ -285,6 +285,7 @@ def test_an_error_in_place_of_an_answer_is_told_as_such(api: Api, body: dict[str
     [
         ("chat", {"choices": [{"message": {"content": "half"}, "finish_reason": "error"}]}),
         ("chat", {"choices": [{"message": {"content": "half"}, "finish_reason": "network_error"}]}),
+        ("chat", {"choices": [{"message": {"content": "half"}, "finish_reason": "failed"}]}),
         ("messages", message({"type": "text", "text": "half"}, stop_reason="error")),
         ("responses", response(status="failed")),
         ("responses", response(status="cancelled")),

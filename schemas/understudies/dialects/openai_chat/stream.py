@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from understudies.dialects.answer_errors import FAILED_REASONS, answer_error, reported_error
+from understudies.dialects.answer_errors import COMPLAINTS, FAILED_REASONS, answer_error, reported_error
 from understudies.dialects.base import DecodedResponse, JsonParser
 from understudies.dialects.json_fields import index_or_zero, join_texts, object_or_empty, text_or_empty
 from understudies.dialects.openai_chat.response import decode_response
@@ -100,8 +100,6 @@ def _are_texts(old: Any, new: Any) -> bool:
 
 _FAILED: Final = tuple(FAILED_REASONS)
 """The reasons as a tuple, in which any JSON value can be looked for."""
-_COMPLAINTS: Final = ("detail", "message", "msg", "error_msg", "error_message")
-"""Fields in which servers tell an error in a chunk of no known form."""
 _MAX_COMPLAINT: Final = 500
 _NOT_THE_HEAD = frozenset({"choices", "usage", "object", "obfuscation", "error"})
 
@@ -138,7 +136,7 @@ class ChatAccumulator(PassthroughAccumulator):
 
     def _note_complaint(self, event: bytes, chunk: Mapping[str, Any] | None, data: bytes) -> None:
         """Note what is an error if the answer then does not end, and what the event's name calls an error."""
-        told = next((chunk[name] for name in _COMPLAINTS if chunk.get(name)), None) if chunk else None
+        told = next((chunk[name] for name in COMPLAINTS if chunk.get(name)), None) if chunk else None
         if event_name(event) == b"error":
             self.failed = text_or_empty(told) or data.decode("utf-8", "replace")[:_MAX_COMPLAINT] or "the stream failed"
         elif told is not None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from understudies.dialects.answer_errors import answer_error
+from understudies.dialects.answer_errors import answer_error, complaint
 from understudies.dialects.assistant_message import build_content, message_text, refusal_text, tool_call_id
 from understudies.dialects.base import DecodedResponse
 from understudies.dialects.json_fields import list_objects, object_or_empty, text_or_empty, token_count
@@ -39,7 +39,8 @@ def decode_response(body: Mapping[str, Any], *, partial: bool = False) -> Decode
     if not status and output and not partial:
         status = "completed"  # some servers leave it out
     if not isinstance(output, list) or not (partial or status in _FINAL_STATUSES):
-        raise ValueError(f"not an answered response: output is a {type(output).__name__}, status {status!r}")
+        told = complaint(body) if output is None and not status else None
+        raise told or ValueError(f"not an answered response: output is a {type(output).__name__}, status {status!r}")
     items = list_objects(output)
     parts = [part for item in items if item.get("type") == "message" for part in list_objects(item.get("content"))]
     calls = [

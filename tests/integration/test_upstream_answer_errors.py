@@ -1,6 +1,8 @@
 """Errors that teachers report inside an answer with a status of success."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -119,3 +121,33 @@ async def test_a_stream_that_ends_with_an_error_is_no_answer(build: BuildHarness
     event = await house.event()
     assert (event.response, event.served_by) == (None, "none")
     assert event.error is not None
+
+
+@asynccontextmanager
+async def dripping(stream: bytes, size: int) -> AsyncIterator[str]:
+    """A server that streams an answer in pieces of this size, each in a packet of its own, and closes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
+        for at in range(0, len(stream), size):
+            writer.write(stream[at : at + size])
+            await writer.drain()
+            await asyncio.sleep(0)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()[:2]
+        yield f"http://{host}:{port}/v1"
+
+
+@pytest.mark.parametrize("size", [1, 20, 10_000])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf", b"\r\n"])
+async def test_an_error_in_the_first_event_is_told_however_its_bytes_come(
+    build: BuildHarness, size: int, mark: bytes
+) -> None:
+    async with dripping(mark + encode_sse({"error": DIED}), size) as url:
+        house = await build(teachers={"main": {"base_url": url, "fallback": ["spare"]}, "spare": {"auth": "none"}})
+        got = await house.ask("chat", stream=True)
+        assert (got.status, got.about["teacher"], got.about["reason"]) == (200, "spare", "fallback")

@@ -42,6 +42,11 @@ class EventSplitter:
         return whole
 
 
+def holds_event_end(data: bytes) -> bool:
+    """Return whether an event ends within the data."""
+    return _EVENT_END.search(data) is not None
+
+
 def event_data(event: bytes) -> bytes:
     """Return the data of an event."""
     if event.startswith(b"data:") and event.find(b"\n") >= len(event) - 2:

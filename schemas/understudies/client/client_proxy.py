@@ -52,6 +52,9 @@ class ClientProxy:
         else:
             setattr(self._understudies_part, name, value)
 
+    def __delattr__(self, name: str) -> None:
+        delattr(self._understudies_part, name)
+
     def __getattr__(self, name: str) -> Any:
         if is_own_name(name):
             raise AttributeError(name)  # of a copy in the making

@@ -246,6 +246,9 @@ class _Proxy:
         else:
             setattr(self._understudies_teacher, name, value)
 
+    def __delattr__(self, name: str) -> None:
+        delattr(self._understudies_teacher, name)
+
     def __getattr__(self, name: str) -> Any:
         if is_own_name(name):
             raise AttributeError(name)  # of a copy in the making

@@ -63,7 +63,9 @@ def test_what_is_set_on_a_shadow_is_set_on_its_teacher(tmp_path: Path) -> None:
     with local(tmp_path / "calls.jsonl") as client:
         client.shadow(teacher, "chain").name = "renamed"
         assert copy.copy(client.shadow(teacher, "chain")).name == "renamed"
-    assert teacher.name == "renamed"
+        assert teacher.name == "renamed"
+        del client.shadow(teacher, "chain").name
+    assert teacher.name == "chain"
 
 
 def silent() -> str:

@@ -451,6 +451,9 @@ async def test_what_is_set_on_a_shadow_is_set_on_its_client(
         alike = copy.copy(shadow)
         await asyncio.to_thread(lambda: alike.chat.completions.create(model="m", messages=ASKED))
         assert sdk.flush(10)
+        del shadow.api_key
+        assert not hasattr(clients.chat, "api_key")
+        clients.chat.api_key = "k"
     assert teacher.headers[-1]["authorization"] == "Bearer another"
     assert len(corpus_lines(corpus)) == 1
 

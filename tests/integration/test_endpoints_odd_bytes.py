@@ -106,3 +106,64 @@ async def test_a_byte_order_mark_before_json_is_no_part_of_it(build: BuildHarnes
         got = await house.send("POST", "/v1/messages", data=MARK + body)
         assert (got.status, got.body, seen) == (200, MARK + _tool_use("{}"), [body])
         assert await _arguments(house) == "{}"
+
+
+ODD = [b'"text":"so \\ud83d\\ude00","p":NaN', b'"text":"so \\ud83d\\ude00","p":-Infinity']
+
+
+@pytest.mark.parametrize("odd", ODD)
+async def test_json_that_clients_read_and_the_standard_does_not_allow_is_an_answer(
+    build: BuildHarness, odd: bytes
+) -> None:
+    whole = _tool_use("{}").replace(b'{"type":"tool_use"', b'{"type":"text",' + odd + b'},{"type":"tool_use"')
+    async with scripted_upstream(lambda _: web.Response(body=whole, content_type="application/json")) as url:
+        house = await build(teachers={"teacher": {"base_url": url}})
+        got = await house.ask("messages")
+        assert (got.status, got.body) == (200, whole)
+        event = await house.event()
+    assert (event.error, event.response and event.response.message.content) == (None, "so \N{GRINNING FACE}")
+
+
+async def test_half_a_character_reaches_the_caller_and_is_replaced_in_the_record(build: BuildHarness) -> None:
+    whole = _tool_use("{}").replace(b'{"type":"tool_use"', b'{"type":"text","text":"so \\ud83d"},{"type":"tool_use"')
+    async with scripted_upstream(lambda _: web.Response(body=whole, content_type="application/json")) as url:
+        house = await build(teachers={"teacher": {"base_url": url}})
+        got = await house.ask("messages")
+        assert (got.status, got.body) == (200, whole)
+        event = await house.event()
+    assert event.response is not None
+    assert event.response.message.content == "so \N{REPLACEMENT CHARACTER}"
+
+
+async def test_a_stream_with_a_damaged_event_reaches_the_caller_and_is_no_answer(build: BuildHarness) -> None:
+    damaged = b'data: {"choices":[{"index":0,"delta":{"content":" not"}\n\n'
+    parts = encode_sse(make_chunk({"content": "do"})), damaged, encode_sse(make_chunk({"content": " it"}, "stop"))
+    stream = b"".join(parts) + encode_sse("[DONE]")
+    async with scripted_upstream(lambda _: stream_reply(stream)) as url:
+        house = await build(teachers={"teacher": {"base_url": url}})
+        assert (await house.ask("chat", stream=True, stream_options={"include_usage": True})).body == stream
+        event = await house.event()
+    assert (event.response, event.error) == (None, "teacher answered 502: an event of the stream is not JSON")
+
+
+async def test_a_stream_with_half_a_character_is_repeated_from_the_cache(build: BuildHarness) -> None:
+    token = b'data: {"choices":[{"index":0,"delta":{"content":"so"},"logprobs":{"content":[{"token":"\\ud83d"}]}}]}\n\n'
+    stream = token + encode_sse(make_chunk({}, "stop"), USAGE_CHUNK, "[DONE]")
+    async with scripted_upstream(lambda _: stream_reply(stream)) as url:
+        house = await build(teachers={"teacher": {"base_url": url}}, rules={"tasks": {"t": {"cache_ttl_s": 60}}})
+        for _ in range(2):
+            got = await house.ask("chat", stream=True, temperature=0, headers={"x-understudies-task": "t"})
+            assert got.status == 200
+        events = await house.recorded()
+    assert [event.error for event in events] == [None, None]
+
+
+@pytest.mark.parametrize("half", [b"\\ud83d", b"\\uDE00"])
+async def test_a_request_with_half_a_character_is_the_teachers_to_read(build: BuildHarness, half: bytes) -> None:
+    house = await build()
+    body = orjson.dumps(body_of("chat", user="cut here")).replace(b"here", half)
+    got = await house.send("POST", "/v1/chat/completions", data=body)
+    assert (got.status, got.about["reason"], house.teacher.raws[-1]) == (200, "passed_through", body)
+    assert await house.recorded() == []
+    for wrong in (body.replace(b"{", b'{"top_p":NaN,', 1), body[:-1], body.replace(b'"model":"', b'"model":"\\ud83d')):
+        assert (await house.send("POST", "/v1/chat/completions", data=wrong)).status == 400

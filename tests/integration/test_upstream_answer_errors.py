@@ -1,6 +1,8 @@
 """Errors that teachers report inside an answer with a status of success."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -19,6 +21,12 @@ ERRORS: dict[str, tuple[Api, dict[str, Any]]] = {
     "text": ("chat", {"error": "Provider returned error"}),
     "old": ("chat", {"object": "error", "message": "no GPU is free", "code": 503}),
     "null choices": ("chat", {"id": "c", "choices": None, "error": {"message": "no", "type": "overloaded_error"}}),
+    "framework": ("chat", {"detail": "Internal error"}),
+    "gateway": ("chat", {"success": False, "errors": [{"code": 7000, "message": "no route"}], "result": None}),
+    "msg": ("chat", {"code": 1305, "msg": "busy", "success": False}),
+    "base_resp": ("chat", {"choices": None, "base_resp": {"status_code": 1004, "status_msg": "no"}}),
+    "framework, messages": ("messages", {"message": "Service Unavailable"}),
+    "framework, responses": ("responses", {"detail": "Internal error"}),
     "reason": ("chat", {"id": "c", "model": "m", "choices": [FAILED_CHOICE]}),
     "choice": ("chat", {"id": "c", "model": "m", "choices": [{**FAILED_CHOICE, "error": DIED}]}),
     "failed": ("responses", {"id": "r", "object": "response", "status": "failed", "error": DIED, "output": []}),
@@ -45,6 +53,17 @@ async def test_the_fallback_answers(build: BuildHarness, kind: str, stream: bool
     event = await house.event()
     assert event.response is not None
     assert event.response.message.text == "spare's answer"
+
+
+@BOTH
+async def test_an_error_in_a_list_is_one(build: BuildHarness, stream: bool) -> None:
+    body = [{"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}]
+    async with scripted_upstream(lambda _: json_reply(body)) as url:
+        house = await build(teachers={"main": {"base_url": url}})
+        got = await house.ask("chat", stream=stream)
+        assert (got.status, got.body) == (200, json_reply(body).body)
+    event = await house.event()
+    assert (event.response, event.error) == (None, "teacher answered 200: The model is overloaded.")
 
 
 @EVERY
@@ -102,3 +121,33 @@ async def test_a_stream_that_ends_with_an_error_is_no_answer(build: BuildHarness
     event = await house.event()
     assert (event.response, event.served_by) == (None, "none")
     assert event.error is not None
+
+
+@asynccontextmanager
+async def dripping(stream: bytes, size: int) -> AsyncIterator[str]:
+    """A server that streams an answer in pieces of this size, each in a packet of its own, and closes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
+        for at in range(0, len(stream), size):
+            writer.write(stream[at : at + size])
+            await writer.drain()
+            await asyncio.sleep(0)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()[:2]
+        yield f"http://{host}:{port}/v1"
+
+
+@pytest.mark.parametrize("size", [1, 20, 10_000])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf", b"\r\n"])
+async def test_an_error_in_the_first_event_is_told_however_its_bytes_come(
+    build: BuildHarness, size: int, mark: bytes
+) -> None:
+    async with dripping(mark + encode_sse({"error": DIED}), size) as url:
+        house = await build(teachers={"main": {"base_url": url, "fallback": ["spare"]}, "spare": {"auth": "none"}})
+        got = await house.ask("chat", stream=True)
+        assert (got.status, got.about["teacher"], got.about["reason"]) == (200, "spare", "fallback")

@@ -70,6 +70,30 @@ async def test_it_is_asked_again_without_it_once_and_then_never_with_it(build: B
     assert all(event.usage_estimated and event.usage.prompt_tokens for event in events)
 
 
+CRASH: Reply = lambda _: web.Response(text="Internal Server Error", status=500)  # noqa: E731
+
+
+async def test_a_server_that_crashes_on_it_is_asked_without_it(build: BuildHarness) -> None:
+    strict = Strict(CRASH)
+    async with scripted_upstream(strict) as url:
+        house = await build(teachers={"teacher": {"base_url": url}})
+        for _ in range(4):
+            got = await house.ask("chat", stream=True)
+            assert (got.status, got.body) == (200, PLAIN)
+    # One crash may have had another cause.
+    assert strict.asked_for_usage == [True, False, True, False, False, False]
+
+
+async def test_a_crash_of_another_cause_does_not_cost_the_usage_of_later_streams(build: BuildHarness) -> None:
+    answers = iter([CRASH(b"")])
+    strict = Strict(lambda _: next(answers, None) or stream_reply(WITH_USAGE))
+    async with scripted_upstream(strict) as url:
+        house = await build(teachers={"teacher": {"base_url": url}})
+        for _ in range(3):
+            assert (await house.ask("chat", stream=True)).status == 200
+    assert strict.asked_for_usage == [True, False, True, True]
+
+
 async def test_what_is_remembered_is_of_one_model(build: BuildHarness) -> None:
     strict = Strict(REFUSALS["422"])
     async with scripted_upstream(strict) as url:

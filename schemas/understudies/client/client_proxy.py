@@ -7,6 +7,8 @@ from typing import Any
 
 _LIBRARIES = ("openai", "anthropic")
 _RECORDED_RESOURCES = ("Completions", "Responses", "Messages", "Decisions")
+_NOT_MODELS = "openai.resources.beta.threads"
+"""The resources of OpenAI's Assistants: what they create are stored messages, which no model has written."""
 _RECORDED_METHODS = frozenset({"create", "parse", "stream"})
 _RUNNING_METHODS = frozenset({"tool_runner"})
 """Methods that call the model themselves, through the client of their resource."""
@@ -27,6 +29,11 @@ def is_of_official_client(value: Any) -> bool:
     return _library_of(getattr(value, "__self__", value)) in _LIBRARIES
 
 
+def is_own_name(name: str) -> bool:
+    """Return whether an attribute is a proxy's own, and not that of what it stands for."""
+    return name.startswith("_understudies_")
+
+
 class ClientProxy:
     """A proxy for a client, or for a part of it; all but the model calls is delegated to the client itself."""
 
@@ -39,7 +46,18 @@ class ClientProxy:
         # so that isinstance() gives the same result as for the client itself
         return type(self._understudies_part)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if is_own_name(name):
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self._understudies_part, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._understudies_part, name)
+
     def __getattr__(self, name: str) -> Any:
+        if is_own_name(name):
+            raise AttributeError(name)  # of a copy in the making
         part = self._understudies_part
         value = getattr(part, name)
         if callable(value) and not _is_part(value):
@@ -80,6 +98,8 @@ def _is_part(value: Any) -> bool:
 
 
 def _is_recorded(resource: Any) -> bool:
+    if type(resource).__module__.startswith(_NOT_MODELS):
+        return False
     name = type(resource).__name__.removeprefix("Async")
     for suffix in _WRAPPER_SUFFIXES:
         name = name.removesuffix(suffix)

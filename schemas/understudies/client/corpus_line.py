@@ -6,8 +6,8 @@ from understudies.events import Invocation, Usage
 
 
 def to_corpus_line(invocation: Invocation) -> dict[str, Any] | None:
-    """Return the call as a JSON object, or None if it has no answer."""
-    if invocation.response is None:
+    """Return the call as a JSON object, or None if it has no answer or one that a later call goes on with."""
+    if invocation.response is None or not invocation.response.says_something:
         return None
     body = invocation.request.model_dump(mode="json", exclude_none=True)
     answer = invocation.response.message.model_dump(mode="json", exclude_none=True)

@@ -117,5 +117,6 @@ def _decode_body(call: TeacherCall, body: HttpBody) -> tuple[DecodedResponse | N
     told = body.error
     error = describe_error(told) if isinstance(told, BaseException) else told
     if body.is_stream:
-        return _decode_outcome(replace(call, answer=None, chunks=body.parse_events(), error=error))
+        chunks, damage = body.parse_events()
+        return _decode_outcome(replace(call, answer=None, chunks=chunks, error=damage or error))
     return _decode_outcome(replace(call, answer=None if error else body.parse(), error=error), from_provider=True)

@@ -11,13 +11,13 @@ from typing import Any, Final
 from understudies.client.errors import NotRecorded
 from understudies.client.stream_managers import OnError, OnOpen
 from understudies.client.stream_taps import ABANDONED
-from understudies.dialects.json_fields import parse_json
-from understudies.dialects.sse import EventSplitter, event_data, parse_event_object
+from understudies.dialects.json_fields import parse_lenient_json
+from understudies.dialects.sse import EventSplitter, begins_object, event_data, parse_event_object
+from understudies.dialects.stream_accumulator import DAMAGED_EVENT
 
 _MANAGERS: Final = frozenset({"ResponseContextManager", "AsyncResponseContextManager"})
 _MAX_BYTES: Final = 8_000_000
 """The most bytes of one body to keep; a larger one is not recorded."""
-_BLANK_LINE: Final = b"\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +28,21 @@ class HttpBody:
     is_stream: bool
     error: BaseException | str | None = None
 
-    def parse_events(self) -> list[dict[str, Any]]:
-        """Return the data of the events of a stream, without those that are not JSON, such as the last one."""
+    def parse_events(self) -> tuple[list[dict[str, Any]], str | None]:
+        """Return the data of the events of a stream, and the reason if one of them is damaged.
+
+        Those that are no objects, such as the last one, are left out, and so is one that was cut off.
+        """
         splitter = EventSplitter()
-        events = splitter.feed(self.content + _BLANK_LINE)
-        return [data for event in events if (data := parse_event_object(event_data(event))) is not None]
+        whole = [event_data(event) for event in splitter.feed(self.content)]
+        parsed = [parse_event_object(data) for data in (*whole, event_data(splitter.flush()))]
+        is_damaged = any(value is None and begins_object(data) for value, data in zip(parsed, whole, strict=False))
+        return [value for value in parsed if value is not None], DAMAGED_EVENT if is_damaged else None
 
     def parse(self) -> Any:
         """Return the JSON of an answer that is not streamed; raises NotRecorded."""
         try:
-            return parse_json(self.content)
+            return parse_lenient_json(self.content)
         except ValueError as error:
             raise NotRecorded("unreadable", f"the body of the answer is not JSON: {error}") from error
 

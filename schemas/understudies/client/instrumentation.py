@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from understudies.client.calls import CallArguments, TeacherCall, TeacherInfo, copy_arguments
-from understudies.client.client_proxy import ClientProxy, is_of_official_client, is_official_client
+from understudies.client.client_proxy import ClientProxy, is_of_official_client, is_official_client, is_own_name
 from understudies.client.errors import describe_error
 from understudies.client.http_bodies import HttpBody, tap_http_manager
 from understudies.client.raw_responses import TappedResponse, is_raw_response
@@ -240,7 +240,18 @@ class _Proxy:
         # so that isinstance() gives the same result as for the teacher itself
         return type(self._understudies_teacher)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if is_own_name(name):
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self._understudies_teacher, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._understudies_teacher, name)
+
     def __getattr__(self, name: str) -> Any:
+        if is_own_name(name):
+            raise AttributeError(name)  # of a copy in the making
         value = getattr(self._understudies_teacher, name)
         if name in _RECORDED_METHODS and callable(value):
             # the second argument of these methods is configuration, which is not recorded

@@ -5,8 +5,14 @@ from typing import Any, Final
 
 from understudies.dialects.json_fields import object_or_empty, text_or_empty
 
-FAILED_REASONS: Final = frozenset({"error", "network_error", "insufficient_system_resource", "abort", "cancelled"})
+FAILED_REASONS: Final = frozenset(
+    {"error", "network_error", "insufficient_system_resource", "abort", "aborted", "cancelled", "canceled"}
+    | {"failed", "failure", "exception", "timeout"}
+)
 """Reasons for the end of an answer that say that the provider failed; what came before is no answer."""
+
+COMPLAINTS: Final = ("detail", "message", "msg", "error_msg", "error_message")
+"""Fields in which servers tell an error in a body of no known form."""
 
 _STATUS_BY_TYPE: Final = {
     "invalid_request_error": 400,
@@ -60,6 +66,26 @@ def reported_error(body: Mapping[str, Any], default: str = "the teacher failed")
     if "error" in (body.get("object"), body.get("type")):
         return answer_error(body, default)
     return None
+
+
+def complaint(body: Mapping[str, Any]) -> AnswerError | None:
+    """Return the error that a body without an answer reports in any form, or None if it reports none.
+
+    Beside those of `reported_error` these are the texts of frameworks and gateways, such as `{"detail": "..."}`, lists
+    of errors, and MiniMax's `base_resp`.
+    """
+    if (error := reported_error(body)) is not None:
+        return error
+    told = body.get("errors")
+    if isinstance(told, list) and told:
+        return answer_error(told[0])
+    base = object_or_empty(body.get("base_resp"))
+    if base.get("status_code"):
+        return answer_error(base.get("status_msg"))
+    text = next((body[name] for name in COMPLAINTS if isinstance(body.get(name), str) and body[name]), None)
+    if text is not None:
+        return answer_error({**body, "message": text})
+    return answer_error(None) if body.get("success") is False else None
 
 
 def is_error_body(body: Mapping[str, Any]) -> bool:

@@ -63,6 +63,11 @@ class StreamAccumulator(Protocol):
         ...
 
     @property
+    def damage(self) -> str | None:
+        """The reason why part of the answer cannot be read, or None."""
+        ...
+
+    @property
     def characters(self) -> int:
         """The number of characters of the answer so far, tool arguments included, to estimate its tokens."""
         ...

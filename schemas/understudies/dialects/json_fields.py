@@ -1,6 +1,8 @@
 """Read fields of untrusted JSON, and rewrite a client's body for the teacher."""
 
+import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -103,9 +105,34 @@ def with_long_integers(raw: bytes, body: dict[str, Any]) -> dict[str, Any]:
     return exact if isinstance(exact, dict) else body
 
 
+_HALF: Final = re.compile(r"[\ud800-\udfff]")
+
+
 def parse_json(data: str | bytes) -> Any:
     """Parse JSON; raises ValueError, for NaN and infinities too."""
     return from_json(data, allow_inf_nan=False, cache_strings="keys")
+
+
+def parse_lenient_json(data: bytes) -> Any:
+    """Parse JSON as clients do that take what the standard has not: NaN, infinities and halves of surrogate pairs.
+
+    Raises ValueError.
+    """
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError("the JSON is nested too deeply") from error
+
+
+def join_texts(pieces: Iterable[str]) -> str:
+    """Join the pieces of a text; the halves of a surrogate pair that a server cut in two become their character.
+
+    A half that stays alone becomes U+FFFD.
+    """
+    text = "".join(pieces)
+    if text.isascii() or not _HALF.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def parse_object_text(written: str) -> dict[str, Any] | None:

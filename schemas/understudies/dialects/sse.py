@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from understudies.dialects.base import JsonParser
-from understudies.dialects.json_fields import encode_json, parse_json
+from understudies.dialects.json_fields import encode_json, parse_json, parse_lenient_json
 
 _EVENT_END: Final = re.compile(rb"\n(?:\n|\r\n?)|\r\r\n?")
 """A blank line, after a line that any of the three line endings of event streams ends."""
@@ -42,6 +42,11 @@ class EventSplitter:
         return whole
 
 
+def holds_event_end(data: bytes) -> bool:
+    """Return whether an event ends within the data."""
+    return _EVENT_END.search(data) is not None
+
+
 def event_data(event: bytes) -> bytes:
     """Return the data of an event."""
     if event.startswith(b"data:") and event.find(b"\n") >= len(event) - 2:
@@ -57,12 +62,25 @@ def event_name(event: bytes) -> bytes:
 
 
 def parse_event_object(data: bytes, parse: JsonParser = parse_json) -> dict[str, Any] | None:
-    """Parse an event's data as a JSON object; returns None if it is not one."""
+    """Parse an event's data as a JSON object; returns None if it is not one.
+
+    What `parse` does not take is parsed as clients do, which take NaN and halves of surrogate pairs.
+    """
     try:
         value = parse(data)
     except ValueError:
-        return None
+        if not begins_object(data):
+            return None
+        try:
+            value = parse_lenient_json(data)
+        except ValueError:
+            return None
     return value if isinstance(value, dict) else None
+
+
+def begins_object(data: bytes) -> bool:
+    """Return whether an event's data is meant to be a JSON object."""
+    return data[:1] == b"{"
 
 
 def encode_event(data: Mapping[str, Any], name: str | None = None) -> bytes:

@@ -274,6 +274,19 @@ def test_a_teacher_that_costs_nothing_is_told_from_one_whose_price_nobody_named(
         assert read.recorded_cost == (None if cost is None else usd(cost))
 
 
+def test_the_choice_of_index_0_is_the_answer_wherever_it_stands() -> None:
+    choices = [{"index": place, "message": {"content": text}} for place, text in ((1, "second"), (0, "first"))]
+    response = prepared({"choices": choices}, None).response
+    assert response is not None
+    assert response.message.content == "first"
+
+
+def test_a_turn_that_goes_on_is_no_line_of_a_corpus() -> None:
+    message = {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "let me look"}]}
+    lines = [to_corpus_line(prepared({**message, "stop_reason": why}, None)) for why in ("end_turn", "pause_turn")]
+    assert [line is not None for line in lines] == [True, False]
+
+
 def test_a_corpus_is_what_a_backtest_reads(tmp_path: Path) -> None:
     path = tmp_path / "corpus.jsonl"
 

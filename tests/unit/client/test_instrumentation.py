@@ -1,6 +1,7 @@
 """Any teacher can be shadowed, and nothing that it does is changed. Recorded to a file: no bus is needed."""
 
 import asyncio
+import copy
 import dataclasses
 import functools
 import inspect
@@ -55,6 +56,16 @@ def shout(prompt: str) -> str:
 
 def same(value: Any) -> Any:
     return value
+
+
+def test_what_is_set_on_a_shadow_is_set_on_its_teacher(tmp_path: Path) -> None:
+    teacher = Chain()
+    with local(tmp_path / "calls.jsonl") as client:
+        client.shadow(teacher, "chain").name = "renamed"
+        assert copy.copy(client.shadow(teacher, "chain")).name == "renamed"
+        assert teacher.name == "renamed"
+        del client.shadow(teacher, "chain").name
+    assert teacher.name == "chain"
 
 
 def silent() -> str:

@@ -1,6 +1,7 @@
 """All methods of the official clients that call a model are recorded as what they are, and answer as before."""
 
 import asyncio
+import copy
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -437,6 +438,39 @@ async def test_what_is_no_call_of_a_model_is_left_alone(teacher: FakeTeacher, cl
         assert (shadow.api_key, shadow.base_url) == ("k", client.base_url)
         async with sdk.shadow(client) as entered:
             assert isinstance(entered, openai.AsyncOpenAI)
+    assert corpus_lines(corpus) == []
+
+
+async def test_what_is_set_on_a_shadow_is_set_on_its_client(
+    teacher: FakeTeacher, clients: Clients, corpus: Path
+) -> None:
+    with local(corpus) as sdk:
+        shadow = sdk.shadow(clients.chat, task="t")
+        shadow.api_key = "another"
+        assert clients.chat.api_key == "another"
+        alike = copy.copy(shadow)
+        await asyncio.to_thread(lambda: alike.chat.completions.create(model="m", messages=ASKED))
+        assert sdk.flush(10)
+        del shadow.api_key
+        assert not hasattr(clients.chat, "api_key")
+        clients.chat.api_key = "k"
+    assert teacher.headers[-1]["authorization"] == "Bearer another"
+    assert len(corpus_lines(corpus)) == 1
+
+
+@pytest.mark.filterwarnings("ignore:The Assistants API is deprecated:DeprecationWarning")
+async def test_a_stored_message_is_no_answer(corpus: Path) -> None:
+    content = [{"type": "text", "text": {"value": "hello", "annotations": []}}]
+    stored = {"id": "msg_1", "object": "thread.message", "role": "user", "content": content}
+    async with (
+        scripted_upstream(lambda _: json_reply(stored)) as url,
+        openai.AsyncOpenAI(base_url=url, api_key="k") as client,
+    ):
+        with local(corpus) as sdk:
+            messages = sdk.shadow(client).beta.threads.messages
+            assert (await messages.create("thread_1", role="user", content="hello")).id == "msg_1"
+            assert sdk.flush(10)
+            assert sdk.losses == {}
     assert corpus_lines(corpus) == []
 
 

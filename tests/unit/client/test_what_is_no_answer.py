@@ -102,3 +102,27 @@ async def test_the_calls_of_a_tool_runner_are_recorded(tmp_path: Path) -> None:
     lines = corpus_lines(tmp_path / "calls.jsonl")
     assert [line["messages"][-1].get("content") for line in lines] == [None, "blocked"]
     assert json.loads(lines[0]["messages"][-1]["tool_calls"][0]["function"]["arguments"]) == {"what": "card"}
+
+
+@pytest.mark.parametrize(
+    ("piece", "content"),
+    [
+        (b'{"choices":[{"index":0,"delta":{"content":"\\ud83d\\ude00"},"logprobs":{"p":NaN}}]}', "a\N{GRINNING FACE}b"),
+        (b'{"choices":[{"index":0,"delta":{"content":"not"}}]', None),
+    ],
+)
+async def test_a_damaged_event_of_a_stream_is_told_from_an_odd_one(
+    piece: bytes, content: str | None, tmp_path: Path
+) -> None:
+    first, last = encode_sse(make_chunk({"content": "a"})), encode_sse(make_chunk({"content": "b"}, "stop"), "[DONE]")
+    async with (
+        scripted_upstream(lambda _: stream_reply(first + b"data: " + piece + b"\n\n" + last)) as url,
+        openai.AsyncOpenAI(base_url=url, api_key="k") as client,
+    ):
+        with local(tmp_path / "calls.jsonl") as sdk:
+            opened = sdk.shadow(client, task="t").chat.completions.with_streaming_response.create(**CHAT, stream=True)
+            async with opened as response:
+                await response.read()
+    assert [line["messages"][-1]["content"] for line in corpus_lines(tmp_path / "calls.jsonl")] == [content] * bool(
+        content
+    )

@@ -43,7 +43,7 @@ def spoken(*said: str) -> dict[str, Any]:
         ("responses", response(spoken("a", "b"), spoken("c")), "abc", "stop"),
         ("responses", response(), None, "stop"),
         ("responses", response(spoken("yes"), status=None), "yes", "stop"),
-        ("responses", response({"type": "apply_patch_call", "call_id": "c", "operation": {}}), None, "stop"),
+        ("responses", response({"type": "apply_patch_call", "call_id": "c", "operation": {}}), None, "pause_turn"),
         ("responses", response({"type": "web_search_call", "id": "w"}, spoken("yes")), "yes", "stop"),
         (
             "responses",
@@ -228,6 +228,30 @@ def test_a_refusal_of_anthropic_that_says_nothing_is_its_explanation() -> None:
     assert dialect_of("messages").decode_response(spoken_first).response.message.content == "I would rather not."
 
 
+SAID = {"type": "message", "content": [{"type": "output_text", "text": "I patch it."}]}
+FUNCTION_CALL = {"type": "function_call", "call_id": "c0", "name": "f", "arguments": "{}"}
+HOSTED = ({"type": "shell_call", "call_id": "c1"}, {"type": "shell_call_output", "call_id": "c1", "output": []})
+
+
+@pytest.mark.parametrize(
+    ("items", "finish"),
+    [
+        ([SAID, {"type": "apply_patch_call", "call_id": "c1", "operation": {}}], "pause_turn"),
+        ([SAID, {"type": "computer_call", "call_id": "c1", "action": {"type": "click"}}, FUNCTION_CALL], "pause_turn"),
+        ([SAID, {"type": "local_shell_call", "call_id": ["odd"]}], "pause_turn"),
+        ([SAID, {"type": "mcp_approval_request", "id": "mcpr_1", "name": "pay", "arguments": "{}"}], "pause_turn"),
+        ([SAID, {"type": "tool_search_call", "call_id": "c1", "execution": "client"}], "pause_turn"),
+        ([SAID, {"type": "tool_search_call", "call_id": None, "execution": "server"}], "stop"),
+        ([SAID, *HOSTED], "stop"),
+        ([SAID, {"type": "shell_call", "call_id": "c2"}, *HOSTED], "pause_turn"),
+        ([SAID, FUNCTION_CALL], "tool_calls"),
+    ],
+)
+def test_a_response_that_waits_for_its_caller_is_not_a_whole_answer(items: list[Any], finish: str) -> None:
+    decoded = dialect_of("responses").decode_response(response(*items)).response
+    assert (decoded.finish_reason, decoded.goes_on) == (finish, finish == "pause_turn")
+
+
 @pytest.mark.parametrize("reason", ["pause_turn", "compaction"])
 def test_a_turn_that_goes_on_is_not_a_whole_answer(reason: str) -> None:
     assert dialect_of("messages").decode_response(message(stop_reason=reason)).response.finish_reason == reason
@@ -261,6 +285,7 @@ def test_an_error_in_place_of_an_answer_is_told_as_such(api: Api, body: dict[str
     [
         ("chat", {"choices": [{"message": {"content": "half"}, "finish_reason": "error"}]}),
         ("chat", {"choices": [{"message": {"content": "half"}, "finish_reason": "network_error"}]}),
+        ("chat", {"choices": [{"message": {"content": "half"}, "finish_reason": "failed"}]}),
         ("messages", message({"type": "text", "text": "half"}, stop_reason="error")),
         ("responses", response(status="failed")),
         ("responses", response(status="cancelled")),

@@ -252,3 +252,53 @@ def test_items_at_one_index_without_ids_of_their_own_are_told_apart() -> None:
     stream = encode_sse(*events, {"type": "response.completed", "response": {**RESPONSE, "status": "completed"}})
     calls = accumulate_stream("responses", stream).answer().response.message.tool_calls or ()
     assert [(call.id, call.function.arguments) for call in calls] == [("c-f", "{}"), ("c-g", "{}")]
+
+
+def pieces(api: Api, *texts: str) -> bytes:
+    """A stream whose pieces of text are written into JSON as they are."""
+    delta: dict[Api, str] = {
+        "chat": '{"choices":[{"index":0,"delta":{"content":"%s"},"logprobs":{"content":[{"logprob":-1}]}}]}',
+        "messages": '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"%s"},"p":-1}',
+        "responses": '{"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"%s","p":-1}',
+    }
+    end: dict[Api, dict[str, Any]] = {
+        "chat": make_chunk({}, "stop"),
+        "messages": {"type": "message_delta", "delta": {"stop_reason": "end_turn"}},
+        "responses": {"type": "response.completed", "response": {**RESPONSE, "status": "completed"}},
+    }
+    said = "".join(f"data: {delta[api] % text}\n\n" for text in texts)
+    return said.encode("utf-8", "surrogateescape") + encode_sse(end[api])
+
+
+APIS: tuple[Api, ...] = ("chat", "messages", "responses")
+HALVES = ("so \\ud83d", "\\ude00 it is")
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("number", [b"NaN", b"-Infinity", b"-1"])
+def test_events_that_clients_read_and_the_standard_does_not_allow_are_read(api: Api, number: bytes) -> None:
+    stream = pieces(api, *HALVES).replace(b":-1", b":" + number)
+    accumulator = accumulate_stream(api, stream)
+    assert (accumulator.finished, accumulator.failed, accumulator.damage) == (True, None, None)
+    assert accumulator.answer().response.message.content == "so \N{GRINNING FACE} it is"
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_half_a_character_that_stays_alone_is_replaced(api: Api) -> None:
+    answered = accumulate_stream(api, pieces(api, "so ", HALVES[0])).answer()
+    assert answered.response.message.content == "so so \N{REPLACEMENT CHARACTER}"
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("damaged", ['half"', "h\udce2\udc82", "\t"])
+def test_a_stream_with_a_damaged_event_is_no_answer(api: Api, damaged: str) -> None:
+    accumulator = accumulate_stream(api, pieces(api, "the ", damaged, "rest"))
+    assert (accumulator.failed, accumulator.damage) == (None, "an event of the stream is not JSON")
+
+
+@pytest.mark.parametrize("include_usage", [True, False])
+def test_an_event_that_is_cut_off_is_no_damage(include_usage: bool) -> None:
+    accumulator = dialect_of("chat").stream_accumulator(include_usage=include_usage)
+    accumulator.feed(pieces("chat", "all") + b'data: {"usage": {"prompt_to')
+    accumulator.end()
+    assert (accumulator.finished, accumulator.failed, accumulator.damage) == (True, None, None)

@@ -11,7 +11,7 @@ from understudies.client.raw_responses import is_raw_response, read_raw_response
 from understudies.dialects import detection
 from understudies.dialects.answer_errors import AnswerError, answer_error, is_error_body, reported_error
 from understudies.dialects.base import DecodedResponse
-from understudies.dialects.json_fields import token_count
+from understudies.dialects.json_fields import index_or_zero, token_count
 from understudies.dialects.openai_chat.response import decode_usage
 from understudies.events import Message, Response
 
@@ -79,7 +79,8 @@ def write_usage(usage: Any) -> dict[str, Any] | None:
 
 def _write_completion(answer: dict[str, Any]) -> dict[str, Any]:
     """Convert an answer to a chat completion, also one of the older text completions API."""
-    choice = answer["choices"][0]
+    choices = answer["choices"]
+    choice = min(choices, key=lambda one: index_or_zero(get_field(one, "index")))
     if not isinstance(choice, dict) or not (isinstance(choice.get("message"), dict) or "text" in choice):
         raise NotRecorded("unreadable", "a choice without a message")
     given = choice["message"] if isinstance(choice.get("message"), dict) else {"content": choice["text"]}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from understudies.dialects.answer_errors import FAILED_REASONS, answer_error, reported_error
+from understudies.dialects.answer_errors import FAILED_REASONS, answer_error, complaint
 from understudies.dialects.anthropic_messages.request import decode_tool_call
 from understudies.dialects.assistant_message import build_content, message_text, refusal_text, tool_call_id
 from understudies.dialects.base import DecodedResponse
@@ -31,7 +31,7 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
     """Decode a message; raises ValueError if it is not one, and AnswerError if it reports an error."""
     given = body.get("content")
     if not isinstance(given, list) or body.get("type", "message") != "message":
-        raise reported_error(body) or ValueError(
+        raise complaint(body) or ValueError(
             f"not a message: content is a {type(given).__name__}, type {text_or_empty(body.get('type'))!r}"
         )
     blocks = list_objects(given)

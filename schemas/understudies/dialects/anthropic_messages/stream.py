@@ -8,6 +8,7 @@ from understudies.dialects.base import DecodedResponse, JsonParser
 from understudies.dialects.json_fields import (
     encode_json_text,
     index_or_zero,
+    join_texts,
     list_objects,
     object_or_empty,
     parse_object_text,
@@ -57,10 +58,10 @@ class ContentBlockAccumulator:
         block = dict(self._opening)
         for field, pieces in self._pieces.items():
             if field != "partial_json":
-                block[field] = text_or_empty(block.get(field)) + "".join(pieces)
+                block[field] = join_texts([text_or_empty(block.get(field)), *pieces])
         if self._citations:
             block["citations"] = [*(block.get("citations") or ()), *self._citations]
-        written = "".join(self._pieces.get("partial_json", ()))
+        written = join_texts(self._pieces.get("partial_json", ()))
         if written:
             given = parse_object_text(written)
             block["input"] = given if given is not None else {} if whole else written

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from understudies.dialects.answer_errors import FAILED_REASONS, AnswerError, answer_error, reported_error
+from understudies.dialects.answer_errors import FAILED_REASONS, AnswerError, answer_error, complaint
 from understudies.dialects.assistant_message import message_text, refusal_text, tool_call_id
 from understudies.dialects.base import DecodedResponse
 from understudies.dialects.json_fields import (
@@ -37,7 +37,7 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
         message = {**choice["message"], "role": "assistant"}
         finish_reason = choice.get("finish_reason")
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise reported_error(body) or ValueError(f"not a chat completion: {error!r}") from error
+        raise complaint(body) or ValueError(f"not a chat completion: {error!r}") from error
     if body.get("error") or choice.get("error"):
         raise answer_error(body.get("error") or choice["error"])
     if isinstance(finish_reason, str) and finish_reason in FAILED_REASONS:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from understudies.dialects.answer_errors import FAILED_REASONS, answer_error, reported_error
+from understudies.dialects.answer_errors import COMPLAINTS, FAILED_REASONS, answer_error, reported_error
 from understudies.dialects.base import DecodedResponse, JsonParser
-from understudies.dialects.json_fields import index_or_zero, object_or_empty, text_or_empty
+from understudies.dialects.json_fields import index_or_zero, join_texts, object_or_empty, text_or_empty
 from understudies.dialects.openai_chat.response import decode_response
 from understudies.dialects.openai_chat.tool_call_stream import ToolCallAccumulator
 from understudies.dialects.sse import event_data, event_name, parse_event_object
@@ -37,7 +37,7 @@ class ChoiceAccumulator:
 
     def build(self, index: int) -> dict[str, Any]:
         """Return the choice so far, in the shape of a choice that is not streamed."""
-        texts: dict[str, Any] = {name: "".join(pieces) for name, pieces in self._texts.items()}
+        texts: dict[str, Any] = {name: join_texts(pieces) for name, pieces in self._texts.items()}
         if self._parts:
             said = texts.get("content")
             texts["content"] = [*self._parts, *([{"type": "text", "text": said}] if said else [])]
@@ -100,8 +100,6 @@ def _are_texts(old: Any, new: Any) -> bool:
 
 _FAILED: Final = tuple(FAILED_REASONS)
 """The reasons as a tuple, in which any JSON value can be looked for."""
-_COMPLAINTS: Final = ("detail", "message", "msg", "error_msg", "error_message")
-"""Fields in which servers tell an error in a chunk of no known form."""
 _MAX_COMPLAINT: Final = 500
 _NOT_THE_HEAD = frozenset({"choices", "usage", "object", "obfuscation", "error"})
 
@@ -125,9 +123,9 @@ class ChatAccumulator(PassthroughAccumulator):
         self.finished = self.finished or (ended and self.failed is None)
         return held
 
-    def read_event(self, event: bytes) -> dict[str, Any] | None:
+    def read_event(self, event: bytes, *, is_whole: bool = True) -> dict[str, Any] | None:
         """Consume one event and return its data if that is a chunk, else None."""
-        chunk = super().read_event(event)
+        chunk = super().read_event(event, is_whole=is_whole)
         if chunk is None or "choices" not in chunk:
             data = event_data(event)
             if data == b"[DONE]":
@@ -138,7 +136,7 @@ class ChatAccumulator(PassthroughAccumulator):
 
     def _note_complaint(self, event: bytes, chunk: Mapping[str, Any] | None, data: bytes) -> None:
         """Note what is an error if the answer then does not end, and what the event's name calls an error."""
-        told = next((chunk[name] for name in _COMPLAINTS if chunk.get(name)), None) if chunk else None
+        told = next((chunk[name] for name in COMPLAINTS if chunk.get(name)), None) if chunk else None
         if event_name(event) == b"error":
             self.failed = text_or_empty(told) or data.decode("utf-8", "replace")[:_MAX_COMPLAINT] or "the stream failed"
         elif told is not None:

@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from understudies.dialects.json_fields import arguments_text, object_or_empty, parse_object_text, text_or_empty
+from understudies.dialects.json_fields import (
+    arguments_text,
+    join_texts,
+    object_or_empty,
+    parse_object_text,
+    text_or_empty,
+)
 
 _Place = tuple[int, int]
 """An index in the stream, and the number of the call at this index: some servers stream all their calls at one."""
@@ -85,7 +91,7 @@ class ToolCallAccumulator:
         return (last[0], last[1] + 1) if name and begins else None
 
     def _joined(self, place: _Place, call: dict[str, Any]) -> dict[str, Any]:
-        given = "".join(self._given.get(place, ()))
+        given = join_texts(self._given.get(place, ()))
         if call["type"] == "custom":
             return {"id": call["id"], "type": "custom", "custom": {"name": call["name"], "input": given}}
         return {"id": call["id"], "type": call["type"], "function": {"name": call["name"], "arguments": given}}

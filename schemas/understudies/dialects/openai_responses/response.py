@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from understudies.dialects.answer_errors import answer_error
+from understudies.dialects.answer_errors import answer_error, complaint
 from understudies.dialects.assistant_message import build_content, message_text, refusal_text, tool_call_id
 from understudies.dialects.base import DecodedResponse
 from understudies.dialects.json_fields import list_objects, object_or_empty, text_or_empty, token_count
@@ -16,6 +16,15 @@ _FAILED_STATUSES: Final = frozenset({"failed", "cancelled"})
 _FINAL_STATUSES: Final = frozenset({"completed", "incomplete"})
 _TOOL_CALL_ITEMS: Final = frozenset({"function_call", "custom_tool_call"})
 _FINISH_REASONS: Final = {"max_output_tokens": "length"}
+_CLIENT_ITEMS: Final = frozenset(
+    {"computer_call", "local_shell_call", "shell_call", "apply_patch_call", "mcp_approval_request"}
+)
+"""Items to which the caller answers in its next request, and for which a chat has no form.
+
+See https://platform.openai.com/docs/guides/tools-apply-patch and the guides of the other tools beside it.
+"""
+_CLIENT_EXECUTION: Final = "client"
+_GOES_ON: Final = "pause_turn"
 
 
 def decode_response(body: Mapping[str, Any], *, partial: bool = False) -> DecodedResponse:
@@ -30,7 +39,8 @@ def decode_response(body: Mapping[str, Any], *, partial: bool = False) -> Decode
     if not status and output and not partial:
         status = "completed"  # some servers leave it out
     if not isinstance(output, list) or not (partial or status in _FINAL_STATUSES):
-        raise ValueError(f"not an answered response: output is a {type(output).__name__}, status {status!r}")
+        told = complaint(body) if output is None and not status else None
+        raise told or ValueError(f"not an answered response: output is a {type(output).__name__}, status {status!r}")
     items = list_objects(output)
     parts = [part for item in items if item.get("type") == "message" for part in list_objects(item.get("content"))]
     calls = [
@@ -40,7 +50,7 @@ def decode_response(body: Mapping[str, Any], *, partial: bool = False) -> Decode
     message: dict[str, Any] = {"role": "assistant", "content": content}
     if calls:
         message["tool_calls"] = calls
-    finish = _finish(body, status, bool(calls))
+    finish = _finish(body, status, bool(calls), awaits_client=_awaits_client(items))
     response = Response.model_validate({"message": message, "finish_reason": finish})
     return DecodedResponse(response, text_or_empty(body.get("model")), _read_usage(body, items))
 
@@ -80,8 +90,25 @@ def _part_texts(parts: Iterable[Mapping[str, Any]], kind: str, field: str) -> li
     return [text_or_empty(part.get(field)) for part in parts if part.get("type") == kind]
 
 
-def _finish(body: Mapping[str, Any], status: str, called: bool) -> str | None:
+def _awaits_client(items: Iterable[Mapping[str, Any]]) -> bool:
+    """Return whether the caller has to do something, other than to run a function, before the turn goes on."""
+    asked = [item for item in items if _is_for_client(item)]
+    if not asked:
+        return False
+    # A tool that has run where the provider hosts it has its output beside it.
+    done = {text_or_empty(item.get("call_id")) for item in items if text_or_empty(item.get("type")).endswith("_output")}
+    return any(text_or_empty(item.get("call_id")) not in done - {""} for item in asked)
+
+
+def _is_for_client(item: Mapping[str, Any]) -> bool:
+    kind = text_or_empty(item.get("type"))
+    return kind in _CLIENT_ITEMS or (kind == "tool_search_call" and item.get("execution") == _CLIENT_EXECUTION)
+
+
+def _finish(body: Mapping[str, Any], status: str, called: bool, *, awaits_client: bool) -> str | None:
     if status == "completed":
+        if awaits_client:
+            return _GOES_ON
         return "tool_calls" if called else "stop"
     reason = text_or_empty(object_or_empty(body.get("incomplete_details")).get("reason"))
     return (_FINISH_REASONS.get(reason, reason) or "length") if status == "incomplete" else None

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from understudies.dialects.base import DecodedResponse, JsonParser
-from understudies.dialects.json_fields import index_or_zero, list_objects, object_or_empty, text_or_empty
+from understudies.dialects.json_fields import index_or_zero, join_texts, list_objects, object_or_empty, text_or_empty
 from understudies.dialects.openai_responses.response import decode_response
 from understudies.dialects.sse import encode_event
 from understudies.dialects.stream_accumulator import PassthroughAccumulator
@@ -62,7 +62,7 @@ class OutputItemAccumulator:
         """Return the item so far."""
         if self._done:
             return dict(self._opening)
-        item = {**self._opening, **{field: "".join(pieces) for field, pieces in self._given.items()}}
+        item = {**self._opening, **{field: join_texts(pieces) for field, pieces in self._given.items()}}
         if self._parts:
             item["content"] = [*list_objects(item.get("content")), *map(self._part, sorted(self._parts))]
         return item
@@ -70,7 +70,7 @@ class OutputItemAccumulator:
     def _part(self, index: int) -> dict[str, Any]:
         kind, pieces = self._parts[index]
         about: dict[str, Any] = {"annotations": []} if kind == "output_text" else {}
-        return {"type": kind, _TEXT_FIELDS[kind]: "".join(pieces), **about}
+        return {"type": kind, _TEXT_FIELDS[kind]: join_texts(pieces), **about}
 
 
 _RESPONSE_EVENTS: Final = frozenset(

@@ -18,10 +18,15 @@ from understudies.router.endpoints.admission import Admission
 from understudies.router.endpoints.call_tracing import CallTracer
 from understudies.router.endpoints.cancel_scope import CancelScope
 from understudies.router.endpoints.content_encoding import decompress_body
-from understudies.router.endpoints.errors import HttpError, request_timeout
+from understudies.router.endpoints.errors import BadRequest, HttpError, request_timeout
 from understudies.router.endpoints.headers import call_headers, serving_headers
 from understudies.router.endpoints.passthrough import PassthroughEndpoint
-from understudies.router.endpoints.request_body import BYTE_ORDER_MARK, parse_json_object, read_body
+from understudies.router.endpoints.request_body import (
+    BYTE_ORDER_MARK,
+    UnpairedSurrogate,
+    parse_json_object,
+    read_body,
+)
 from understudies.router.endpoints.request_context import ALIAS, RequestContext, metadata_task
 from understudies.router.endpoints.responses import (
     EVENT_STREAM_TYPE,
@@ -81,15 +86,8 @@ class InferenceEndpoint:
                     raw = decompress_body(raw, context.content_encoding, self._admission.max_body_bytes)
                     context = context.with_decompressed_body()
                 raw = raw.removeprefix(BYTE_ORDER_MARK)
-                body = parse_json_object(raw)
-                self._admission.check_stored_state(context.principal, body)
-                if dialect.api == "messages" and b'"tool_use"' in raw:
-                    body = with_long_integers(raw, body)
-                try:
-                    read = dialect.decode_request(body)
-                except InvalidRequest as error:
-                    unreadable = str(error)
-                else:
+                body, read, unreadable = self._parse_body(dialect, context, raw)
+                if read is not None:
                     call = self._parse_call(dialect, context, raw, body, read)
                     return await self._answer(dialect, context, call, send)
         except TimeoutError:
@@ -100,8 +98,28 @@ class InferenceEndpoint:
         self._admission.check_budget_bypass(named, unreadable)
         if named is not None and (task is not None or model.startswith(ALIAS)):
             model = self._admission.teacher_model(named, model) if model.startswith(ALIAS) else model
-            raw = dialect.encode_upstream_request(raw, body, model=model)
+            try:
+                raw = dialect.encode_upstream_request(raw, body, model=model)
+            except InvalidRequest as error:
+                raise BadRequest(f"{unreadable}; {error}") from error
         return await self._passthrough.forward(scope, context, raw, model or None, send)
+
+    def _parse_body(
+        self, dialect: Dialect, context: RequestContext, raw: bytes
+    ) -> tuple[dict[str, Any], DecodedRequest | None, str]:
+        """Return a body as JSON and decoded, or as JSON alone with the reason why only a teacher can read it."""
+        try:
+            body = parse_json_object(raw)
+        except UnpairedSurrogate as odd:
+            self._admission.check_stored_state(context.principal, odd.body)
+            return odd.body, None, str(odd)
+        self._admission.check_stored_state(context.principal, body)
+        if dialect.api == "messages" and b'"tool_use"' in raw:
+            body = with_long_integers(raw, body)
+        try:
+            return body, dialect.decode_request(body), ""
+        except InvalidRequest as error:
+            return body, None, str(error)
 
     def _parse_call(
         self, dialect: Dialect, context: RequestContext, raw: bytes, body: dict[str, Any], read: DecodedRequest

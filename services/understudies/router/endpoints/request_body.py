@@ -1,5 +1,7 @@
 """Read request bodies within their limits, and detect clients that disconnect."""
 
+import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -17,6 +19,9 @@ MAX_VALUES: Final = 50_000
 COUNT_VALUES_ABOVE_BYTES: Final = 256 * 1024
 """Size of a body, in bytes, up to which its values need not be counted."""
 
+
+_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+"""The beginning of an escape that is half of a surrogate pair."""
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 """The mark before JSON that some editors and languages write; a reader may ignore it, by RFC 8259."""
@@ -47,19 +52,42 @@ async def read_body(receive: Receive, declared: str | None, limit: int) -> bytes
     return body
 
 
+class UnpairedSurrogate(BadRequest):
+    """Raised for a body with half a surrogate pair, which is JSON by RFC 8259 and no text that can be recorded."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        super().__init__("the body has half a surrogate pair (RFC 8259, section 8.2)")
+        self.body = body
+
+
 def parse_json_object(raw: bytes) -> dict[str, Any]:
-    """Return the JSON object in a body; raises BadRequest."""
+    """Return the JSON object in a body; raises BadRequest, and UnpairedSurrogate if only a teacher can read it."""
     if len(raw) > COUNT_VALUES_ABOVE_BYTES and exceeds_values(raw):
         raise BadRequest(f"the body holds more than {MAX_VALUES} values; send fewer messages or parts, or join them")
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
+        if _HALF.search(raw) and (odd := _parse_with_halves(raw)) is not None:
+            raise UnpairedSurrogate(odd) from None
         raise BadRequest(f"the body is not JSON: {error}") from None
     if not isinstance(body, dict):
         raise BadRequest("the body is not a JSON object")
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and exceeds_depth(body):
         raise BadRequest(f"the body is nested more than {MAX_DEPTH} levels deep")
     return body
+
+
+def _parse_with_halves(raw: bytes) -> dict[str, Any] | None:
+    try:
+        body = json.loads(raw, parse_constant=_refuse_constant)
+        str(body.get("model")).encode()
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return body if isinstance(body, dict) and not exceeds_depth(body) else None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
 
 
 def exceeds_values(raw: bytes, limit: int = MAX_VALUES) -> bool:

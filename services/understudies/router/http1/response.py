@@ -60,6 +60,10 @@ class HttpResponse(Protocol):
 _PAUSE_ABOVE_BYTES: Final = 262_144
 """Unread bytes above which the connection is paused."""
 _MAX_DECOMPRESSED: Final = 64_000_000
+_GZIP_BYTE: Final = 0x1F
+"""The first byte of each member of gzip, by RFC 1952."""
+_MAX_MEMBERS: Final = 1000
+"""The most members of gzip that begin in one piece of a body."""
 _FRAMING_HEADERS: Final = frozenset({"content-length", "transfer-encoding"})
 
 
@@ -166,18 +170,54 @@ class StreamedResponse:
 
     def _decompress(self, compressed: bytes) -> bytes:
         try:
-            data: bytes = self._decompressor.decompress(compressed, _MAX_DECOMPRESSED)
+            assert self._decompressor is not None
+            return self._decompressor.decompress(compressed)
         except zlib.error as error:
             raise ProtocolError("the compressed answer is corrupt") from error
-        if self._decompressor.unconsumed_tail:
-            raise ProtocolError("the decompressed answer is too large")
-        return data
 
 
-def _make_decompressor(encoding: str) -> Any:
+class _Decompressor:
+    """Decompresses gzip, of one member or several, the zlib format, and the bare data that servers call deflate too."""
+
+    def __init__(self, *, is_gzip: bool) -> None:
+        self._is_gzip = is_gzip
+        self._member: Any = None
+        self._has_begun = False
+
+    def decompress(self, data: bytes) -> bytes:
+        """Return what the next piece holds; raises zlib.error and ProtocolError. What follows the data is ignored."""
+        parts: list[bytes] = []
+        left = _MAX_DECOMPRESSED
+        for _ in range(_MAX_MEMBERS):
+            if self._member is None:
+                if not data or (self._has_begun and not (self._is_gzip and data[0] == _GZIP_BYTE)):
+                    break
+                self._has_begun = True
+                self._member = zlib.decompressobj(self._window_bits(data[0]))
+            parts.append(self._member.decompress(data, left))
+            left -= len(parts[-1])
+            if self._member.unconsumed_tail or left <= 0:
+                raise ProtocolError("the decompressed answer is too large")
+            data = self._member.unused_data
+            if self._member.eof:
+                self._member = None
+            if not data:
+                break
+        else:
+            raise ProtocolError("the compressed answer has too many members")
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _window_bits(self, first: int) -> int:
+        if self._is_gzip:
+            return zlib.MAX_WBITS | 32
+        return zlib.MAX_WBITS if first & 0x0F == zlib.DEFLATED else -zlib.MAX_WBITS
+
+
+def _make_decompressor(encoding: str) -> _Decompressor | None:
     """Return a decompressor, None for an uncompressed body; raises ProtocolError for an unknown encoding."""
-    if not encoding or encoding.lower() == "identity":
+    encoding = encoding.strip().lower()
+    if not encoding or encoding == "identity":
         return None
-    if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
+    if encoding not in ("gzip", "x-gzip", "deflate"):
         raise ProtocolError("the answer has an unsupported content encoding")
-    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    return _Decompressor(is_gzip=encoding != "deflate")

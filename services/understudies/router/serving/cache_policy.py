@@ -57,6 +57,8 @@ _EMPTY_OBJECTS: Final = frozenset({"metadata", "logit_bias", "stream_options", "
 _ADDRESSES: Final = ("url", "image_url", "file_url", "video_url", "audio_url", "document_url")
 _TOOL_ARGUMENTS: Final = ("input", "arguments")
 _REFERENCES: Final = frozenset({"item_reference", "container_upload"})
+_REFERENCE_FIELDS: Final = frozenset({"id", "type"})
+"""All fields of an item that is nothing but the id of a stored one, such as earlier audio; its type may be left out."""
 _CLIENT_TOOLS: Final = frozenset({"function", "custom"})
 """Tools that the caller runs; the provider runs all others, and they may return something else next time."""
 _KEY_HEADERS: Final = ("authorization", "x-api-key", "x-understudies-teacher-key")
@@ -141,6 +143,8 @@ def _refers_elsewhere(value: Any) -> bool:
     if isinstance(value, Mapping):
         kind = value.get("type")
         if (isinstance(kind, str) and kind in _REFERENCES) or any(_is_address(value.get(name)) for name in _ADDRESSES):
+            return True
+        if isinstance(value.get("id"), str) and value.keys() <= _REFERENCE_FIELDS:
             return True
         # What a tool was called with is text to the model, also where it is an address.
         return any(_refers_elsewhere(inner) for name, inner in value.items() if name not in _TOOL_ARGUMENTS)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from understudies.dialects.answer_errors import AnswerError
+from understudies.dialects.json_fields import parse_lenient_json
 from understudies.router.call import TeacherError
 from understudies.router.http1.response import ConnectError, ProtocolError, ResponseTooLarge, ServerDisconnected
 from understudies.router.upstream.headers import response_headers
@@ -174,13 +175,21 @@ def in_stream_failure(headers: list[tuple[str, str]], message: str) -> AttemptFa
 
 
 def parse_json_object(raw: bytes) -> dict[str, Any] | None:
-    """Parse a JSON object; None if the body is not one."""
+    """Parse a JSON object, with the NaN and halves of surrogate pairs that clients take; None if it is not one.
+
+    An object with an error that is alone in a list, as Gemini's compatible API sends it, is read as the object.
+    """
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        if not raw.startswith(_BYTE_ORDER_MARK):
+        if raw.startswith(_BYTE_ORDER_MARK):
+            return parse_json_object(raw.removeprefix(_BYTE_ORDER_MARK))
+        try:
+            body = parse_lenient_json(raw)
+        except ValueError:
             return None
-        return parse_json_object(raw.removeprefix(_BYTE_ORDER_MARK))
+    if isinstance(body, list) and len(body) == 1 and isinstance(body[0], dict) and "error" in body[0]:
+        return body[0]
     return body if isinstance(body, dict) else None
 
 

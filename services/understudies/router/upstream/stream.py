@@ -1,5 +1,6 @@
 """Forward a teacher's streamed answer as it arrives, and assemble it on the way."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 
 import orjson
@@ -118,7 +119,11 @@ class UpstreamStream:
 
     def body(self) -> bytes:
         """The answer so far, in the format of a non-streamed response."""
-        return orjson.dumps(self._accumulator.body())
+        body = self._accumulator.body()
+        try:
+            return orjson.dumps(body)
+        except TypeError:
+            return json.dumps(body).encode()  # it holds half a surrogate pair, or an integer beyond 64 bits
 
     async def close(self) -> None:
         """Close the stream without waiting for what the teacher may still be writing."""
@@ -171,6 +176,8 @@ class UpstreamStream:
             return 502, self._accumulator.failed, "teacher_error"
         if self._broken is not None:
             return self._broken.status, self._broken.message, self._broken.code
+        if self._accumulator.damage is not None:
+            return 502, self._accumulator.damage, "teacher_answer_broken"
         if client_disconnected and answered is None:
             return 499, "the caller disconnected before the answer began", "caller_hung_up"
         return None if client_disconnected or self._accumulator.finished else (502, _TRUNCATED, "teacher_answer_broken")

@@ -6,6 +6,7 @@ from typing import Final
 import orjson
 
 from understudies.dialects.answer_errors import AnswerError
+from understudies.dialects.sse import holds_event_end
 from understudies.router.call import TeacherAnswer, TeacherError
 from understudies.router.http1.response import HttpResponse, ProtocolError
 from understudies.router.upstream.failures import (
@@ -22,6 +23,8 @@ from understudies.router.upstream.unary_request import ReadContext, UnaryRequest
 from understudies.router.upstream.upstream import Upstream
 
 _EVENT_PREFIXES: Final = (b"data:", b"event:", b"id:", b"retry:", b":")
+_MAX_FIRST_EVENT: Final = 16_384
+"""The most bytes to wait for the end of the first event; more of an incomplete event is passed on as it arrives."""
 _LEADING_SPACE: Final = b"\xef\xbb\xbf\r\n\t "
 
 
@@ -85,7 +88,7 @@ class StreamRequester:
             if not option.may_be_refused(model, failed):
                 raise
             answer = await self._ask(request, upstream, model, *request.stream_body(model, add_usage=False))
-            option.record_refusal(model)
+            option.record_refusal(model, failed)
         else:
             option.record_acceptance(model)
         return answer
@@ -121,11 +124,9 @@ class StreamRequester:
         """Open the stream, or return the first bytes of a body that is not a stream."""
         if reply.content_type == "application/json":
             return b""
-        first = await reply.read_chunk()
-        if not first:
-            raise ProtocolError("the stream is empty")
+        first = await self._read_first_event(reply)
         start = first.lstrip(_LEADING_SPACE)
-        if start.startswith(b"{"):
+        if start.startswith((b"{", b"[")):
             return first
         if reply.content_type != "text/event-stream" and not start.startswith(_EVENT_PREFIXES):
             kind = reply.content_type or "of no type"
@@ -145,6 +146,18 @@ class StreamRequester:
             request_bytes=request_bytes,
             context=self._context,
         )
+
+    async def _read_first_event(self, reply: HttpResponse) -> bytes:
+        """Read until an event has ended: the caller gets no part of one, and a first one may tell an error."""
+        first = await reply.read_chunk()
+        if not first:
+            raise ProtocolError("the stream is empty")
+        while len(first) <= _MAX_FIRST_EVENT and not first.startswith(b"{") and not holds_event_end(first):
+            more = await reply.read_chunk()
+            if not more:
+                break
+            first += more
+        return first
 
     def _buffer_stream(
         self,

@@ -228,6 +228,42 @@ async def test_what_is_no_answer_is_broken(answer: bytes) -> None:
         assert await asked(wires, teacher) == b"abc"
 
 
+def packed(data: bytes, bits: int) -> bytes:
+    packer = zlib.compressobj(wbits=bits)
+    return packer.compress(data) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        (b"gzip", packed(b"a", 31) + packed(b"", 31) + packed(b"bc", 31)),
+        (b"GZIP", packed(b"abc", 31) + b"\0\0"),
+        (b"gzip", packed(b"abc", 15)),
+        (b"deflate", packed(b"abc", 15) + b"\0"),
+        (b"deflate", packed(b"abc", -15)),
+        (b"deflate", zlib.compress(b"abc", 0)[2:-4]),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 100])
+async def test_packed_bodies_come_in_every_form_that_servers_use(encoding: bytes, body: bytes, size: int) -> None:
+    chunks = b"".join(
+        b"%x\r\n%s\r\n" % (len(body[at : at + size]), body[at : at + size]) for at in range(0, len(body), size)
+    )
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: %s\r\ntransfer-encoding: chunked\r\n\r\n" % encoding
+    async with serving() as teacher, wired() as wires:
+        teacher.answers = [head + chunks + b"0\r\n\r\n"]
+        assert await asked(wires, teacher) == b"abc"
+
+
+async def test_a_packed_body_of_too_many_members_is_broken() -> None:
+    body = packed(b"", 31) * 1001
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body)
+    async with serving() as teacher, wired() as wires:
+        teacher.answers = [head + body]
+        with pytest.raises(ProtocolError, match="members"):
+            await asked(wires, teacher)
+
+
 async def test_a_packed_body_that_is_broken_is_broken() -> None:
     async with serving() as teacher, wired() as wires:
         teacher.answers = [b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc"]

@@ -165,6 +165,9 @@ def test_one_answer_at_temperature_0_is_repeatable(more: dict[str, Any]) -> None
             ]
         },
         {"messages": None, "input": [{"type": "item_reference", "id": "msg_1"}]},
+        {"messages": None, "input": [{"id": "msg_1"}]},
+        {"messages": None, "input": [{"id": "msg_1", "type": None}]},
+        {"messages": [{"role": "assistant", "audio": {"id": "audio_1"}}, {"role": "user", "content": "again"}]},
         {
             "messages": None,
             "input": [{"role": "user", "content": [{"type": "input_file", "file_url": "https://a.org"}]}],

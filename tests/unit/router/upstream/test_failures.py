@@ -38,6 +38,12 @@ def test_a_body_that_is_json_is_the_callers_to_read() -> None:
     assert error.headers == {"content-type": "application/json", "x-request-id": "r1"}
 
 
+def test_an_error_in_a_list_is_the_callers_to_read() -> None:
+    raw = orjson.dumps([{"error": {"code": 429, "message": "Quota exceeded.", "status": "RESOURCE_EXHAUSTED"}}])
+    error = failure_from_status(429, JSON, raw, SPEC).error
+    assert (error.raw, error.message, error.code) == (raw, "Quota exceeded.", "teacher_error")
+
+
 def test_another_body_is_told_in_short() -> None:
     error = failure_from_status(503, JSON, b"<html>" + b"x" * 10_000, SPEC).error
     assert (error.raw, len(error.message), error.headers) == (None, 500, {"x-request-id": "r1"})

@@ -9,10 +9,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final, NamedTuple, Self, overload
+from typing import Any, Final, NamedTuple, Self
 
 from understudies.events import Request, Response, Usage
 from understudies.importers.recorded_call import RecordedCall
+from understudies.runtime.lazy_sequence import LazySequence
 from understudies.runtime.moments import Moments
 
 _MAX_LOADED: Final = 64
@@ -124,17 +125,18 @@ class _SharedValues:
         return self._values[self._places[place]]
 
 
-class SpooledCalls(Sequence[RecordedCall]):
+class SpooledCalls(LazySequence[RecordedCall]):
     """Calls of one spool in columns, each made anew when it is looked at: as objects they take five times the memory.
 
     Raises ValueError for calls of several spools, and for fingerprints of several lengths.
     """
 
     def __init__(self, calls: Sequence[SpooledCall]) -> None:
-        self._spools = {id(call._spool): call._spool for call in calls}
+        spools = {id(call._spool): call._spool for call in calls}
         widths = {len(call._digest) for call in calls}
-        if len(self._spools) > 1 or len(widths) > 1:
-            raise ValueError(f"calls of {len(self._spools)} spools, with fingerprints of {sorted(widths)} bytes")
+        if len(spools) > 1 or len(widths) > 1:
+            raise ValueError(f"calls of {len(spools)} spools, with fingerprints of {sorted(widths)} bytes")
+        self._spool = next(iter(spools.values()), None)
         self._width = max(widths, default=0)
         self._digests = b"".join(call._digest for call in calls)
         self._places = array("Q", [call._place for call in calls])
@@ -150,20 +152,11 @@ class SpooledCalls(Sequence[RecordedCall]):
     def __len__(self) -> int:
         return len(self._places)
 
-    @overload
-    def __getitem__(self, index: int) -> RecordedCall: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[RecordedCall]: ...
-    def __getitem__(self, index: int | slice) -> RecordedCall | list[RecordedCall]:
-        if isinstance(index, slice):
-            return [self._make(place) for place in range(len(self))[index]]
-        return self._make(range(len(self))[index])
-
     def _make(self, place: int) -> RecordedCall:
         call = object.__new__(SpooledCall)
         digest = self._digests[self._width * place : self._width * (place + 1)]
-        [spool] = self._spools.values()
-        call._place_on(spool, self._places[place], self._sizes[place], digest)
+        assert self._spool is not None
+        call._place_on(self._spool, self._places[place], self._sizes[place], digest)
         kept = {name: values[place] for name, values in self._columns.items()}
         at, critical = self._moments[place] if self._dated[place] else None, bool(self._critical[place])
         call._keep(line=self._lines[place], at=at, critical=critical, **kept)

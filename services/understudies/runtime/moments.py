@@ -1,15 +1,17 @@
 """Keep many moments in eight bytes each."""
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Final, overload
+from typing import Final
+
+from understudies.runtime.lazy_sequence import LazySequence
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-class Moments(Sequence[datetime]):
+class Moments(LazySequence[datetime]):
     """Moments to the microsecond, each made anew in UTC when it is looked at; objects take seven times as much.
 
     Raises TypeError for a moment without a time zone.
@@ -21,11 +23,5 @@ class Moments(Sequence[datetime]):
     def __len__(self) -> int:
         return len(self._microseconds)
 
-    @overload
-    def __getitem__(self, index: int) -> datetime: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[datetime]: ...
-    def __getitem__(self, index: int | slice) -> datetime | list[datetime]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(len(self))[index]]
-        return _EPOCH + timedelta(microseconds=self._microseconds[index])
+    def _make(self, place: int) -> datetime:
+        return _EPOCH + timedelta(microseconds=self._microseconds[place])

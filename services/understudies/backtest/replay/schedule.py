@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate
 from math import ceil
-from typing import overload
 from uuid import UUID
 
 from understudies.events import SeededIds, position
 from understudies.importers.call_spool import pack_calls
 from understudies.importers.recorded_call import RecordedCall
+from understudies.runtime.lazy_sequence import LazySequence
 from understudies.runtime.moments import Moments
 
 
@@ -31,7 +31,7 @@ class ScheduledCall:
     sample: float
 
 
-class Schedule(Sequence[ScheduledCall]):
+class Schedule(LazySequence[ScheduledCall]):
     """The calls of a replay in the order of their times, each made anew when it is looked at.
 
     A month may have millions: what is kept of each is its time, its id in 16 bytes, its price and the recorded call.
@@ -57,15 +57,6 @@ class Schedule(Sequence[ScheduledCall]):
     def __iter__(self) -> Iterator[ScheduledCall]:
         return map(self._make, range(len(self)))
 
-    @overload
-    def __getitem__(self, index: int) -> ScheduledCall: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[ScheduledCall]: ...
-    def __getitem__(self, index: int | slice) -> ScheduledCall | list[ScheduledCall]:
-        if isinstance(index, slice):
-            return [self._make(one) for one in range(len(self))[index]]
-        return self._make(range(len(self))[index])
-
     @property
     def times(self) -> Sequence[datetime]:
         """The times of the calls, ascending."""
@@ -84,14 +75,14 @@ class Schedule(Sequence[ScheduledCall]):
         """The recorded calls of one task, each made anew when it is looked at."""
         return _PickedCalls(self._calls, self._by_task.get(task, array("Q")))
 
-    def _make(self, index: int) -> ScheduledCall:
-        call = self._calls[index]
-        name = str(UUID(bytes=self._ids[16 * index : 16 * index + 16]))
-        sample = position(f"{self._seed}:{index}", "draw")
-        return ScheduledCall(name, self._times[index], call.task or "", call, self._prices[index], sample)
+    def _make(self, place: int) -> ScheduledCall:
+        call = self._calls[place]
+        name = str(UUID(bytes=self._ids[16 * place : 16 * place + 16]))
+        sample = position(f"{self._seed}:{place}", "draw")
+        return ScheduledCall(name, self._times[place], call.task or "", call, self._prices[place], sample)
 
 
-class _PickedCalls(Sequence[RecordedCall]):
+class _PickedCalls(LazySequence[RecordedCall]):
     """Some of the calls."""
 
     def __init__(self, calls: Sequence[RecordedCall], places: Sequence[int]) -> None:
@@ -101,14 +92,8 @@ class _PickedCalls(Sequence[RecordedCall]):
     def __len__(self) -> int:
         return len(self._places)
 
-    @overload
-    def __getitem__(self, index: int) -> RecordedCall: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[RecordedCall]: ...
-    def __getitem__(self, index: int | slice) -> RecordedCall | list[RecordedCall]:
-        if isinstance(index, slice):
-            return [self._calls[place] for place in self._places[index]]
-        return self._calls[self._places[index]]
+    def _make(self, place: int) -> RecordedCall:
+        return self._calls[self._places[place]]
 
 
 def schedule_calls(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from decimal import Decimal
-from typing import Final, overload
+from typing import Final
 
 from understudies.backtest.replay.event_collector import EventCollector, ObservedVerdict, PlayedCall
 from understudies.backtest.replay.schedule import Schedule, ScheduledCall
@@ -18,6 +18,7 @@ from understudies.judges.base import Judge
 from understudies.judges.choice import choose_judge
 from understudies.judges.materials import JudgeUnavailableError
 from understudies.judges.registry import parse_judge
+from understudies.runtime.lazy_sequence import LazySequence
 from understudies.runtime.rules.rules import Rules
 from understudies.stats.bounds import anytime_lower_bound, clopper_pearson_upper
 
@@ -46,7 +47,7 @@ def _select_judge(judge_name: str | None, recorded: Sequence[RecordedCall]) -> J
     return parse_judge(judge_name) if judge_name else choose_judge(_Answers(recorded))
 
 
-class _Answers(Sequence[Message]):
+class _Answers(LazySequence[Message]):
     """The teacher's answers to calls, read from each when they are looked at."""
 
     def __init__(self, recorded: Sequence[RecordedCall]) -> None:
@@ -55,14 +56,8 @@ class _Answers(Sequence[Message]):
     def __len__(self) -> int:
         return len(self._recorded)
 
-    @overload
-    def __getitem__(self, index: int) -> Message: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Message]: ...
-    def __getitem__(self, index: int | slice) -> Message | list[Message]:
-        if isinstance(index, slice):
-            return [call.response.message for call in self._recorded[index]]
-        return self._recorded[index].response.message
+    def _make(self, place: int) -> Message:
+        return self._recorded[place].response.message
 
 
 @dataclass(frozen=True, slots=True)

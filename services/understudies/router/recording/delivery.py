@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from understudies.router.recording.base import EventSink, LossReason, RecorderStats
 from understudies.router.recording.spool.async_spool import AsyncSpool
@@ -14,12 +14,22 @@ from understudies.runtime.throttle import Throttle
 
 _log = logging.getLogger(__name__)
 
+_LAST_ANSWER_S: Final = 0.5
+"""Longest wait, when closing, for the bus to answer about messages from the disk."""
+
 
 class PublishResult(NamedTuple):
     """The messages that the bus did not accept, and the error; empty if it accepted all that it ever will."""
 
     left: Sequence[BusMessage]
     error: Exception | None = None
+
+
+def _count_delivered(messages: Sequence[BusMessage], left: Sequence[BusMessage]) -> int:
+    """Return how many of the oldest messages are not among those left, which are in the same order."""
+    if not left:
+        return len(messages)
+    return next(place for place, message in enumerate(messages) if message is left[0])
 
 
 class DeliveryLoop:
@@ -147,6 +157,9 @@ class DeliveryLoop:
             await asyncio.wait({self._drain}, timeout=timeout_s)
         self._closing.set()
         self.stop_waiting()
+        if self._drain is not None:
+            # What the bus already took must not stay on disk, or it would come twice.
+            await asyncio.wait({self._drain}, timeout=_LAST_ANSWER_S)
 
     async def abort(self) -> None:
         """Stop waiting for the bus; unconfirmed messages may be delivered twice."""
@@ -213,6 +226,9 @@ class DeliveryLoop:
                     self._pause_s = self._retry_s[0]
                 await self._wait(self._pause_s)
         if messages and not left:
+            await spool.acknowledge()
+        elif delivered := _count_delivered(messages, left):
+            await spool.read(delivered)
             await spool.acknowledge()
         return not spool.is_empty
 

@@ -214,6 +214,8 @@ class InProcessRecorder:
             written = not self._delivery.batch or await self._delivery.spool_batch()
         if not written:
             _log.error("%d events were neither delivered nor written to disk", len(self))
+        if not self.spool.is_empty:
+            _log.warning("%d bytes of events wait on disk; the next start delivers them", self.spool.size)
         try:
             await self.spool.close()
         except OSError as error:

@@ -117,6 +117,32 @@ async def test_what_a_partial_answer_says_is_missing_alone_is_sent_again(tmp_pat
     assert recorder.counts.published == 4
 
 
+async def test_what_a_full_bus_took_before_the_end_does_not_stay_on_disk(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bus = FakeBus(RetryLater("full"))
+    asked = asyncio.Event()
+
+    async def takes_one_at_a_time(messages: list[Any]) -> None:
+        if len(bus.taken) == 2:
+            asked.set()
+            raise RetryLater("full")
+        bus.taken.append(name(messages[0]))
+        raise NotDelivered("full", list(range(1, len(messages))))
+
+    recorder = InProcessRecorder(bus, spool=AsyncSpool(tmp_path), **AT_ONCE)
+    for number in range(5):
+        recorder.record(event(number))
+    await recorder.start()
+    await on_disk(recorder, 5)
+    bus.publish_encoded = takes_one_at_a_time  # type: ignore[method-assign, assignment]
+    await asyncio.wait_for(asked.wait(), 20)
+    await recorder.stop()
+    assert bus.taken == names(0, 1)
+    assert await left(tmp_path) == names(2, 3, 4)
+    assert "wait on disk; the next start delivers them" in caplog.text
+
+
 async def test_a_late_partial_answer_counts_too(tmp_path: Path) -> None:
     bus = FakeBus(NotDelivered("the second one", [1]))
     bus.open.clear()

@@ -1,7 +1,7 @@
 """Group near copies: texts that are similar once numbers, dates and ids are masked."""
 
 from array import array
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable
 from math import ceil
 from typing import Annotated, Final
@@ -40,7 +40,8 @@ class NearCopyGroups(SavedState):
         self._on_restored()
 
     def _on_restored(self) -> None:
-        self._by_word = defaultdict[int, dict[str, None]](dict)
+        self._by_word: dict[int, str | dict[str, None]] = {}
+        """The groups by each of their rarest words; most words are of one group, whose name takes no dict."""
         self._frequency = Counter[int]()
         for name, words in self._leaders.items():
             self._index(name, words)
@@ -49,6 +50,11 @@ class NearCopyGroups(SavedState):
         """Return the number of groups."""
         return len(self._leaders)
 
+    @property
+    def word_count(self) -> int:
+        """The number of distinct words of all groups."""
+        return len(self._frequency)
+
     def assign(self, words: frozenset[int]) -> str:
         """Return the name of the group of a text, creating a group if it is similar to none."""
         return self._find_similar(words) or self.create(words)
@@ -56,6 +62,7 @@ class NearCopyGroups(SavedState):
     def create(self, words: frozenset[int]) -> str:
         """Create a group and return its name, which follows from its words."""
         name = f"{crc32(repr(sorted(words)).encode()):08x}-{len(words)}"
+        self.remove(name)
         self._leaders[name] = _packed(words)
         self._index(name, words)
         return name
@@ -63,19 +70,31 @@ class NearCopyGroups(SavedState):
     def _index(self, name: str, words: Collection[int]) -> None:
         self._frequency.update(words)
         for word in self._rarest(words):
-            self._by_word[word][name] = None
+            there = self._by_word.setdefault(word, name)
+            if isinstance(there, dict):
+                there[name] = None
+            elif there != name:
+                self._by_word[word] = {there: None, name: None}
 
     def remove(self, name: str) -> None:
-        """Remove a group."""
+        """Remove a group, if it exists."""
         for word in self._leaders.pop(name, ()):
-            self._by_word[word].pop(name, None)
-            if not self._by_word[word]:
+            self._frequency[word] -= 1
+            if not self._frequency[word]:
+                del self._frequency[word]
+            there = self._by_word.get(word)
+            if there == name:
                 del self._by_word[word]
+            elif isinstance(there, dict):
+                there.pop(name, None)
+                if len(there) == 1:
+                    self._by_word[word] = next(iter(there))
 
     def _find_similar(self, words: frozenset[int]) -> str | None:
         tried: set[str] = set()
         for word in self._rarest(words):
-            for name in self._by_word.get(word, ()):
+            there = self._by_word.get(word, ())
+            for name in (there,) if isinstance(there, str) else there:
                 if name not in tried and _are_alike(words, self._leaders[name]):
                     return name
                 tried.add(name)
@@ -94,8 +113,8 @@ def masked_word_hashes(text: str) -> frozenset[int]:
 
 
 def _are_alike(one: frozenset[int], other: Collection[int]) -> bool:
-    few, many = sorted((len(one), len(other)))
-    if few < SIMILARITY_THRESHOLD * many:
+    n, m = len(one), len(other)
+    if n < SIMILARITY_THRESHOLD * m or m < SIMILARITY_THRESHOLD * n:
         return False
     shared = len(one.intersection(other))
-    return shared >= SIMILARITY_THRESHOLD * (len(one) + len(other) - shared)
+    return shared >= SIMILARITY_THRESHOLD * (n + m - shared)

@@ -17,11 +17,19 @@ class Moments(LazySequence[datetime]):
     Raises TypeError for a moment without a time zone.
     """
 
-    def __init__(self, moments: Iterable[datetime]) -> None:
-        self._microseconds = array("q", [(moment - _EPOCH) // _MICROSECOND for moment in moments])
+    def __init__(self, moments: Iterable[datetime] = ()) -> None:
+        self._microseconds = array("q", map(_to_microseconds, moments))
+
+    def append(self, moment: datetime) -> None:
+        """Add a moment at the end."""
+        self._microseconds.append(_to_microseconds(moment))
 
     def __len__(self) -> int:
         return len(self._microseconds)
 
     def _make(self, place: int) -> datetime:
         return _EPOCH + timedelta(microseconds=self._microseconds[place])
+
+
+def _to_microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND

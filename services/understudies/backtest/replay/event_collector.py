@@ -1,20 +1,28 @@
 """Subscribe to all four topics, as a user's own subscriber would, and keep what the report needs."""
 
 import sys
+from array import array
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
+from uuid import UUID
 
 from understudies.events import TOPICS, Drift, Event, GateDecision, Invocation, Message, Promotion, Verdict, usd
 from understudies.runtime.bus.dead_letters import decode_records
 from understudies.runtime.bus.messages import Record
+from understudies.runtime.lazy_sequence import LazySequence
+from understudies.runtime.moments import Moments
 
 _MAX_SHARED: Final = 10_000
-"""Answers and costs of which calls share one: a task with more of them hardly repeats any."""
+"""Outcomes of which calls share one: a task with more of them hardly repeats any."""
+_UUID_BYTES: Final = 16
+_UUID_DIGITS: Final = 36
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +35,36 @@ class ObservedVerdict:
     audit: bool
 
 
-@dataclass(slots=True)
-class PlayedCall:
-    """What the report needs of a played call; `agreed` is what a comparison of its answer found, once there was one."""
+class ObservedVerdicts(LazySequence[ObservedVerdict]):
+    """Verdicts in the order of their arrival, each made anew when it is looked at."""
 
-    id: str
+    def __init__(self) -> None:
+        self._times = Moments()
+        self._confidences = array("d")
+        self._flags = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def append(self, verdict: ObservedVerdict) -> None:
+        """Add a verdict at the end."""
+        self._times.append(verdict.at)
+        self._confidences.append(verdict.confidence)
+        self._flags.append(verdict.agreed + 2 * verdict.audit)
+
+    def _make(self, place: int) -> ObservedVerdict:
+        flags = self._flags[place]
+        return ObservedVerdict(self._times[place], self._confidences[place], bool(flags & 1), bool(flags & 2))
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedCall:
+    """What the report needs of a played call; calls that have all of it alike share one."""
+
     served_by: str
     student: str | None
     cost_usd: Decimal
     _answer: bytes | None
-    agreed: bool | None = None
 
     @property
     def answer(self) -> Message | None:
@@ -47,6 +75,37 @@ class PlayedCall:
 @lru_cache(maxsize=1000)
 def _read_answer(written: bytes) -> Message:
     return Message.model_validate_json(written)
+
+
+class CallMap(MutableMapping[str, T]):
+    """Values by the id of a call, of which a replay may have millions: an id takes half the memory of its digits."""
+
+    def __init__(self) -> None:
+        self._values: dict[bytes | str, T] = {}
+
+    def __setitem__(self, call: str, value: T) -> None:
+        self._values[_packed(call)] = value
+
+    def __getitem__(self, call: str) -> T:
+        return self._values[_packed(call)]
+
+    def __delitem__(self, call: str) -> None:
+        del self._values[_packed(call)]
+
+    def __iter__(self) -> Iterator[str]:
+        return (str(UUID(bytes=call)) if isinstance(call, bytes) else call for call in self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def _packed(call: str) -> bytes | str:
+    """Return the bytes of an id that is a UUID in its usual form; any other as it is."""
+    try:
+        packed = bytes.fromhex(call.replace("-", ""))
+    except ValueError:
+        return call
+    return packed if len(packed) == _UUID_BYTES and len(call) == _UUID_DIGITS else call
 
 
 class EventCollector:
@@ -62,15 +121,14 @@ class EventCollector:
     max_records = 2000
 
     def __init__(self) -> None:
-        self.invocations: dict[str, PlayedCall] = {}
-        self._answers: dict[bytes, bytes] = {}
-        self._costs: dict[str, Decimal] = {}
-        self.audit_costs: dict[str, Decimal] = {}
-        self.shadow_students: dict[str, tuple[str, ...]] = {}
+        self.invocations: CallMap[PlayedCall] = CallMap()
+        self._played: dict[PlayedCall, PlayedCall] = {}
+        self.audit_costs: CallMap[Decimal] = CallMap()
+        self.shadow_students: CallMap[tuple[str, ...]] = CallMap()
         self._student_groups: dict[tuple[str, ...], tuple[str, ...]] = {}
         self.student_prices: dict[str, Decimal] = {}
         self.student_judges: dict[str, str] = {}
-        self.verdicts: defaultdict[str, list[ObservedVerdict]] = defaultdict(list)
+        self.verdicts: defaultdict[str, ObservedVerdicts] = defaultdict(ObservedVerdicts)
         self.lifecycle_events: list[Promotion | GateDecision | Drift] = []
 
     async def start(self) -> None:
@@ -84,17 +142,16 @@ class EventCollector:
     def _collect(self, event: Event) -> None:
         if isinstance(event, Invocation):
             if event.audits is not None:
-                call = self._shared_id(event.audits)
-                self.audit_costs[call] = usd(self.audit_costs.get(call, Decimal(0)) + event.cost_usd)
+                so_far = self.audit_costs.get(event.audits, Decimal(0))
+                self.audit_costs[event.audits] = usd(so_far + event.cost_usd)
             else:
                 self.invocations[event.id] = self._to_played(event)
         elif isinstance(event, Verdict):
             if event.phase != "self_agreement":
                 self.student_judges[event.student] = event.judge
             if event.phase in ("validation", "shadow"):
-                call = self._shared_id(event.invocation)
-                students = (*self.shadow_students.get(call, ()), sys.intern(event.student))
-                self.shadow_students[call] = self._student_groups.setdefault(students, students)
+                students = (*self.shadow_students.get(event.invocation, ()), sys.intern(event.student))
+                self.shadow_students[event.invocation] = self._student_groups.setdefault(students, students)
             if event.confidence is not None and (event.counts or (event.phase == "audit" and not event.spot_check)):
                 verdict = ObservedVerdict(event.at, event.confidence, event.agreed, event.phase == "audit")
                 self.verdicts[event.student].append(verdict)
@@ -103,24 +160,16 @@ class EventCollector:
             if isinstance(event, Promotion):
                 self._collect_training(event)
 
-    def _shared_id(self, call: str) -> str:
-        """Return the id as its call has it, if that was collected: many events name the same call."""
-        played = self.invocations.get(call)
-        return call if played is None else played.id
-
     def _to_played(self, event: Invocation) -> PlayedCall:
-        """Return what is needed of a call, sharing what many have alike."""
+        """Return what is needed of a call, shared with the calls that have it alike."""
         answer: bytes | None = None
         if event.served_by == "student" and event.response is not None:
-            written = event.response.message.model_dump_json(exclude_unset=True).encode("utf-8", "surrogatepass")
-            answer = self._answers.get(written, written)
-            if len(self._answers) < _MAX_SHARED:
-                self._answers[answer] = answer
-        cost = self._costs.get(str(event.cost_usd), event.cost_usd)
-        if len(self._costs) < _MAX_SHARED:
-            self._costs[str(cost)] = cost
+            answer = event.response.message.model_dump_json(exclude_unset=True).encode("utf-8", "surrogatepass")
         student = event.student and sys.intern(event.student)
-        return PlayedCall(event.id, sys.intern(event.served_by), student, cost, answer)
+        played = PlayedCall(sys.intern(event.served_by), student, event.cost_usd, answer)
+        if len(self._played) < _MAX_SHARED:
+            return self._played.setdefault(played, played)
+        return self._played.get(played, played)
 
     def _collect_training(self, event: Promotion) -> None:
         validation = event.evidence.get("validation")

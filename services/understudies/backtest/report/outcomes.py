@@ -2,12 +2,12 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
 
-from understudies.backtest.replay.event_collector import EventCollector, ObservedVerdict, PlayedCall
+from understudies.backtest.replay.event_collector import CallMap, EventCollector, ObservedVerdict, PlayedCall
 from understudies.backtest.replay.schedule import Schedule, ScheduledCall
 from understudies.backtest.report.figures import FiguresAccumulator
 from understudies.backtest.report.leading import find_leading
@@ -68,6 +68,7 @@ class CallOutcomes:
     collector: EventCollector
     judges: dict[str, Judge]
     student_price: Decimal = Decimal(0)
+    _agreed: CallMap[bool] = field(default_factory=CallMap)
 
     def check_agreement(self, call: ScheduledCall, event: PlayedCall) -> bool | None:
         """Return whether the student that served the call agrees with the recorded answer.
@@ -76,13 +77,14 @@ class CallOutcomes:
         """
         if event.served_by != "student" or event.answer is None:
             return None
-        if event.agreed is None:
+        agreed = self._agreed.get(call.id)
+        if agreed is None:
             judge = self.judge_for(call.task, event.student)
             try:
-                event.agreed = judge.judge(call.call.response.message, event.answer).agreed
+                agreed = self._agreed[call.id] = judge.judge(call.call.response.message, event.answer).agreed
             except JudgeUnavailableError:
                 return None
-        return event.agreed
+        return agreed
 
     def iter_task(self, task: str) -> Iterator[ScheduledCall]:
         """Yield the calls of a task."""
@@ -104,9 +106,9 @@ class CallOutcomes:
         name = self.collector.student_judges.get(student or "")
         return parse_judge(name) if name else self.judges[task]
 
-    def total_cost(self, event: PlayedCall) -> Decimal:
+    def total_cost(self, call: ScheduledCall, event: PlayedCall) -> Decimal:
         """Return the total cost of the call, including its audit and the students' shadow answers."""
-        return usd(event.cost_usd + self.collector.audit_costs.get(event.id, Decimal(0)) + self._shadow_cost(event.id))
+        return usd(event.cost_usd + self.collector.audit_costs.get(call.id, Decimal(0)) + self._shadow_cost(call.id))
 
     def _shadow_cost(self, call: str) -> Decimal:
         """Return the cost of students' shadow answers, each at its own price if that is known."""
@@ -125,7 +127,7 @@ class CallOutcomes:
                 agreed = self.check_agreement(call, event)
                 by_student = event.served_by == "student"
                 figures.add(
-                    call.price, self.total_cost(event), by_student, agreed, call.call.fingerprint[:_INPUT_DIGITS]
+                    call.price, self.total_cost(call, event), by_student, agreed, call.call.fingerprint[:_INPUT_DIGITS]
                 )
         for _, cost in trainings:
             figures.add_cost(cost)
@@ -159,7 +161,7 @@ class CallOutcomes:
             while trainings and trainings[0][0] <= call.at:
                 balance -= trainings.pop(0)[1]
             event = self.collector.invocations.get(call.id)
-            balance += call.price - self.total_cost(event) if event is not None else 0
+            balance += call.price - self.total_cost(call, event) if event is not None else 0
             lost = lost or balance < 0
             earned = (earned or calls) if balance >= 0 and lost else None
         return earned
@@ -194,12 +196,12 @@ class CallOutcomes:
             calls=len(played),
             served=sum(event.served_by == "student" for _, event in played),
             agreed_served=sum(self.check_agreement(call, event) is True for call, event in played),
-            audited=sum(event.id in self.collector.audit_costs for _, event in played),
+            audited=sum(call.id in self.collector.audit_costs for call, _ in played),
             agreement=agree / n if n else None,
             lower=anytime_lower_bound(agree, n) if n else None,
             upper=clopper_pearson_upper(agree, n) if n else None,
             cost_before=usd(sum((call.price for call, _ in played), Decimal(0))),
-            cost_after=usd(sum((self.total_cost(event) for _, event in played), Decimal(0))),
+            cost_after=usd(sum((self.total_cost(call, event) for call, event in played), Decimal(0))),
             day_agreement=sum(verdict.agreed for verdict in of_day) / len(of_day) if of_day else None,
             student=student if n else None,
         )

@@ -7,6 +7,7 @@ from statistics import median
 from typing import Annotated, Any, Final
 
 from understudies.datasets.near_copies import NearCopyGroups, masked_word_hashes
+from understudies.persistence.fields import As
 from understudies.persistence.saved_state import Key, SavedState
 
 MIN_DAILY_SHARE: Final = 0.05
@@ -14,6 +15,24 @@ MIN_DAILY_SHARE: Final = 0.05
 _MIN_HISTORY_DAYS: Final = 3
 """Days of history needed before a text may occur as often as it usually does."""
 _RETENTION: Final = timedelta(days=15)
+_LEAST_KEPT: Final = 2
+"""Number of times that a text must have come to be kept longer than until the end of the next day."""
+
+
+def _by_day(groups: dict[str, Counter[date]]) -> dict[date, Counter[str]]:
+    days: dict[date, Counter[str]] = {}
+    for name, counts in groups.items():
+        for day, n in counts.items():
+            days.setdefault(day, Counter())[name] = n
+    return days
+
+
+def _by_group(days: dict[date, Counter[str]]) -> dict[str, Counter[date]]:
+    groups: dict[str, Counter[date]] = {}
+    for day, counts in days.items():
+        for name, n in counts.items():
+            groups.setdefault(name, Counter())[day] = n
+    return groups
 
 
 class NearCopyCap(SavedState):
@@ -26,7 +45,8 @@ class NearCopyCap(SavedState):
 
     _share: Annotated[float, Key(default=lambda: MIN_DAILY_SHARE)]
     _groups: Annotated[NearCopyGroups, Key("words")]
-    _days: dict[str, Counter[date]]
+    # In memory by day: most groups have one, and a counter for each group would take half a kilobyte.
+    _days: Annotated[dict[date, Counter[str]], As(dict[str, Counter[date]], read=_by_day, write=_by_group)]
     _totals: Counter[date]
 
     def __init__(self, share: float = MIN_DAILY_SHARE) -> None:
@@ -51,18 +71,17 @@ class NearCopyCap(SavedState):
         """Count a text on a day; return the name of its group."""
         name = self._groups.assign(masked_word_hashes(text))
         self._totals[day] += 1
-        self._days.setdefault(name, Counter())[day] += 1
+        self._days.setdefault(day, Counter())[name] += 1
         return name
 
     def limit(self, group: str, day: date) -> int:
         """Return the maximum number of verdicts of a group that may count on a day."""
-        counts = self._days.get(group)
         # 0.05 * 200 is slightly above 10 in floats.
         share_limit = ceil(self._share * self._totals[day] - 1e-9)
         others = [other for other in self._totals if other != day]
-        if counts is None or len(others) < _MIN_HISTORY_DAYS:
+        if len(others) < _MIN_HISTORY_DAYS:
             return max(1, share_limit)
-        return max(1, share_limit, ceil(2 * median(counts[other] for other in others)))
+        return max(1, share_limit, ceil(2 * median(self._days[other][group] for other in others)))
 
     def admit(self, group: str | None, day: date, counts: Counter[tuple[str, date]]) -> bool:
         """Count one more verdict of a group and day in `counts`; return whether it is within the limit."""
@@ -73,13 +92,16 @@ class NearCopyCap(SavedState):
 
     def expire(self, now: date) -> None:
         """Discard days outside the retention, and texts that occurred only on those."""
-        first = now - _RETENTION
-        self._totals = _since(self._totals, first)
-        for name, days in list(self._days.items()):
-            retained = self._days[name] = _since(days, first)
-            came_once = retained.total() < 2 and max(retained, default=first) < now - timedelta(days=1)
-            if not retained or came_once:
-                del self._days[name]
+        self._totals = _since(self._totals, now - _RETENTION)
+        yesterday = now - timedelta(days=1)
+        candidates = dict.fromkeys(name for day, counts in self._days.items() if day < yesterday for name in counts)
+        self._days = {day: counts for day, counts in self._days.items() if day in self._totals}
+        recent = [counts for day, counts in self._days.items() if day >= yesterday]
+        for name in candidates:
+            came_once = sum(counts.get(name, 0) for counts in self._days.values()) < _LEAST_KEPT
+            if came_once and not any(name in counts for counts in recent):
+                for counts in self._days.values():
+                    counts.pop(name, None)
                 self._groups.remove(name)
 
 

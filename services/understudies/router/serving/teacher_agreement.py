@@ -4,7 +4,8 @@ import asyncio
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from itertools import islice
 from typing import Final
 
 from understudies.datasets.near_copies import NearCopyGroups, masked_word_hashes
@@ -129,6 +130,9 @@ _AGREED_PER_DISAGREED: Final = 20
 """Number of answers that must agree for each that did not: at most one in twenty may disagree."""
 _MAX_TRACKED_STUDENTS: Final = 500
 _MAX_GROUPS: Final = 20_000
+_DROPPED_AT_ONCE: Final = 2
+_STUDENT_RETENTION: Final = timedelta(days=7)
+"""Time without a call after which the groups of a student are dropped, as of one that is retired."""
 
 
 @dataclass(slots=True)
@@ -145,6 +149,10 @@ class _CopyGroup:
         if day != self.day:
             self.day, self.calls = day, 0
         self.calls += 1
+
+    @property
+    def has_answers(self) -> bool:
+        return bool(self.agreed or self.disagreed)
 
     @property
     def can_be_served(self) -> bool:
@@ -166,9 +174,14 @@ class NearCopyGuard:
     def __init__(self) -> None:
         self._students: OrderedDict[str, _StudentCopyGroups] = OrderedDict()
 
+    @property
+    def group_counts(self) -> dict[str, int]:
+        """The number of groups that are kept, by student."""
+        return {student: groups.count for student, groups in self._students.items()}
+
     def admit_call(self, student: str, request: Request, day: date) -> bool:
         """Count a call that a student is about to serve; return whether it may serve it."""
-        group = self._groups_of(student).find(request, day)
+        group = self._groups_of(student, day).find(request, day)
         group.add_call(day)
         return group.can_be_served
 
@@ -176,32 +189,58 @@ class NearCopyGuard:
         """Record the teacher's answer to a call whose student's answer waited for confirmation."""
         if attempt.answer is None or attempt.student is None:
             return
-        group = self._groups_of(attempt.student).find(request, day)
+        group = self._groups_of(attempt.student, day).find(request, day)
         route = attempt.decision.route
         if is_same_answer(route.judge if route else None, answer, attempt.answer.message):
             group.agreed += 1
         else:
             group.disagreed += 1
 
-    def _groups_of(self, student: str) -> "_StudentCopyGroups":
-        groups = self._students.setdefault(student, _StudentCopyGroups())
-        self._students.move_to_end(student)
-        if len(self._students) > _MAX_TRACKED_STUDENTS:
-            self._students.popitem(last=False)
+    def _groups_of(self, student: str, day: date) -> "_StudentCopyGroups":
+        groups = self._students.pop(student, None) or _StudentCopyGroups()
+        if self._students:
+            oldest = next(iter(self._students.values()))
+            if len(self._students) >= _MAX_TRACKED_STUDENTS or oldest.day + _STUDENT_RETENTION < day:
+                self._students.popitem(last=False)
+        self._students[student] = groups
         return groups
 
 
 class _StudentCopyGroups:
-    """The groups of one student; the least recently used are evicted first."""
+    """The groups of one student; the least recently used are evicted first.
+
+    A group without an answer of the teacher tells nothing once its day has passed, and is dropped then, a few with each
+    call, so that no call waits for many.
+    """
 
     def __init__(self) -> None:
         self._copies = NearCopyGroups()
-        self._groups: OrderedDict[str, _CopyGroup] = OrderedDict()
+        self._answered: OrderedDict[str, _CopyGroup] = OrderedDict()
+        self._unanswered: OrderedDict[str, _CopyGroup] = OrderedDict()
+        self.day = date.min
+        """The day of the last call."""
+
+    @property
+    def count(self) -> int:
+        return len(self._copies)
 
     def find(self, request: Request, day: date) -> _CopyGroup:
+        self.day = max(self.day, day)
+        self._drop_past()
         name = self._copies.assign(masked_word_hashes(request_text(request) or request.system))
-        group = self._groups.setdefault(name, _CopyGroup(day))
-        self._groups.move_to_end(name)
-        if len(self._groups) > _MAX_GROUPS:
-            self._copies.remove(self._groups.popitem(last=False)[0])
+        group = self._answered.pop(name, None) or self._unanswered.pop(name, None) or _CopyGroup(day)
+        (self._answered if group.has_answers else self._unanswered)[name] = group
+        if self.count > _MAX_GROUPS:
+            larger = max(self._unanswered, self._answered, key=len)
+            self._copies.remove(larger.popitem(last=False)[0])
         return group
+
+    def _drop_past(self) -> None:
+        for name, group in list(islice(self._unanswered.items(), _DROPPED_AT_ONCE)):
+            if group.day >= self.day:
+                return
+            del self._unanswered[name]
+            if group.has_answers:
+                self._answered[name] = group
+            else:
+                self._copies.remove(name)

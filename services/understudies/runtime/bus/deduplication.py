@@ -1,6 +1,7 @@
 """Deduplicate events that a service has already folded, for topics that deliver at least once."""
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Annotated, TypeVar
 
 from understudies.events import Event
@@ -35,5 +36,6 @@ class SeenIds(SavedState):
     def add(self, events: Iterable[Event]) -> None:
         """Remember events as folded."""
         self._ids.update(dict.fromkeys(event.id for event in events))
-        while len(self._ids) > self._capacity:
-            del self._ids[next(iter(self._ids))]
+        # All at once: to find the first of a dict takes as long as many were deleted before it.
+        for oldest in list(islice(self._ids, max(0, len(self._ids) - self._capacity))):
+            del self._ids[oldest]

@@ -49,7 +49,7 @@ async def test_each_way_to_be_answered_has_its_cost() -> None:
         escalated_invocation(third),
         student_invocation(fourth),
     )
-    costs = [found.total_cost(found.collector.invocations[call.id]) for call in calls]
+    costs = [found.total_cost(call, found.collector.invocations[call.id]) for call in calls]
     assert costs == [PRICE + 2 * STUDENT_PRICE, STUDENT_PRICE + PRICE, PRICE + STUDENT_PRICE, STUDENT_PRICE]
     totals = found.compute_figures().compute_totals()
     assert totals.cost_after == sum(costs)
@@ -168,8 +168,8 @@ async def test_answers_in_shadow_cost_what_the_student_costs_where_that_is_known
     found = await make_outcomes(
         calls, *told(calls, range(0)), priced, make_verdict(calls[0]), make_verdict(calls[0], version=2)
     )
-    assert found.total_cost(found.collector.invocations[calls[0].id]) == PRICE + Decimal("0.0042")
-    assert found.total_cost(found.collector.invocations[calls[1].id]) == PRICE
+    assert found.total_cost(calls[0], found.collector.invocations[calls[0].id]) == PRICE + Decimal("0.0042")
+    assert found.total_cost(calls[1], found.collector.invocations[calls[1].id]) == PRICE
 
 
 async def test_what_was_never_earned_back_has_no_break_even() -> None:

@@ -1,8 +1,9 @@
 """Near copies of a text within a day: confirmed by the teacher before they are served freely."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
+from tests.support.distinct_words import distinct_words
 from tests.support.router_fixtures import (
     FixedStudent,
     FixedTeacher,
@@ -13,9 +14,11 @@ from tests.support.router_fixtures import (
     word_for,
 )
 
+from understudies.events import Message, Request
 from understudies.router.routing.table import RoutingTable
 from understudies.router.serving.call_service import CallService
 from understudies.router.serving.student_registry import StudentRegistry
+from understudies.router.serving.teacher_agreement import NearCopyGuard
 from understudies.router.settings import ServingLimits
 from understudies.students.base import text_answer
 
@@ -121,3 +124,34 @@ async def test_a_fallback_confirms_nothing() -> None:
     world = World(SAME)
     world.desk._teacher = Fallback()
     assert "".join(await world.serve(6)) == "sstttt"
+
+
+def request(text: str) -> Request:
+    return Request(messages=(Message(role="user", content=text),))
+
+
+def test_texts_without_an_answer_are_forgotten_as_the_next_day_goes_on() -> None:
+    guard, day = NearCopyGuard(), date(2026, 1, 5)
+    for number in range(100):
+        assert guard.admit_call("triage@1", request(distinct_words(number)), day)
+    assert guard.group_counts == {"triage@1": 100}
+    for number in range(100):
+        assert guard.admit_call("triage@1", request(distinct_words(1000 + number)), day + timedelta(days=1))
+    assert guard.group_counts == {"triage@1": 100}
+
+
+async def test_a_confirmed_text_is_kept_while_others_are_forgotten() -> None:
+    world = World(SAME)
+    await world.serve(4)
+    for number in range(30):
+        await world.serve(1, distinct_words(number), days=1)
+    assert "".join(await world.serve(9, days=2)) == 9 * "s"
+
+
+def test_the_texts_of_a_student_that_nobody_asks_any_more_are_forgotten() -> None:
+    guard, day = NearCopyGuard(), date(2026, 1, 5)
+    guard.admit_call("triage@1", request("one"), day)
+    guard.admit_call("triage@2", request("one"), day + timedelta(days=7))
+    assert set(guard.group_counts) == {"triage@1", "triage@2"}
+    guard.admit_call("triage@2", request("two"), day + timedelta(days=8))
+    assert set(guard.group_counts) == {"triage@2"}

@@ -101,11 +101,13 @@ class CallMap(MutableMapping[str, T]):
 
 def _packed(call: str) -> bytes | str:
     """Return the bytes of an id that is a UUID in its usual form; any other as it is."""
+    if len(call) != _UUID_DIGITS or call[8:24:5] != "----" or call != call.lower():
+        return call
     try:
         packed = bytes.fromhex(call.replace("-", ""))
     except ValueError:
         return call
-    return packed if len(packed) == _UUID_BYTES and len(call) == _UUID_DIGITS else call
+    return packed if len(packed) == _UUID_BYTES else call
 
 
 class EventCollector:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Protocol, runtime_checkable
+from functools import lru_cache
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from understudies.events import Message, Request, Usage
 
@@ -110,6 +111,20 @@ class PricedStudent(Protocol):
         ...
 
 
+def _implements(student: object, protocol: type) -> bool:
+    """Return whether a student has the methods of a protocol, which Python takes tens of microseconds to find out."""
+    kind: type = type(student)
+    return _is_subclass(kind, protocol)
+
+
+_is_subclass = lru_cache(maxsize=256)(issubclass)
+
+
+def is_generating(student: object) -> TypeGuard[GeneratingStudent]:
+    """Return whether a student generates its answers token by token."""
+    return _implements(student, GeneratingStudent)
+
+
 async def close_student(student: object) -> None:
     """Release the resources of a student, if it holds any."""
     if isinstance(student, ClosableStudent):
@@ -118,9 +133,13 @@ async def close_student(student: object) -> None:
 
 def student_cost(student: object, usage: Usage) -> Decimal | None:
     """Return the cost of an answer in US dollars; None without a price per token, or without known token usage."""
-    if not isinstance(student, PricedStudent) or not (usage.prompt_tokens or usage.completion_tokens):
+    if not _is_priced(student) or not (usage.prompt_tokens or usage.completion_tokens):
         return None
     return student.cost(usage)
+
+
+def _is_priced(student: object) -> TypeGuard[PricedStudent]:
+    return _implements(student, PricedStudent)
 
 
 def request_text(request: Request) -> str:

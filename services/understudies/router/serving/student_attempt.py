@@ -16,7 +16,7 @@ from understudies.router.routing.decision import Decision, TaskRoute, after_stud
 from understudies.router.serving.student_registry import StudentRegistry
 from understudies.runtime.fast_dataclass import fast_dataclass
 from understudies.students.answer_validation import validation_error
-from understudies.students.base import Answer, ConfidenceTooLow, GeneratingStudent, Student, StudentError, student_cost
+from understudies.students.base import Answer, ConfidenceTooLow, Student, StudentError, is_generating, student_cost
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ async def _generate_answer(
 
     A generated answer is cancelled as soon as it cannot become confident enough, or grows too long to be held back.
     """
-    if isinstance(student, GeneratingStudent):
+    if is_generating(student):
         return await student.answer_until(
             account.request, decision.route.threshold if decision.route else 0.0, hold_back
         )

@@ -41,10 +41,21 @@ def decode_records(records: Sequence[Record]) -> tuple[list[tuple[Record, Event]
     invalid: list[InvalidRecord] = []
     for record in records:
         try:
-            decoded.append((record, BY_NAME[record.topic].decode(record.value)))
+            decoded.append((record, _decode(record)))
         except ValidationError as error:
             invalid.append(InvalidRecord(record, format_reason(error)))
     return decoded, invalid
+
+
+def _decode(record: Record) -> Event:
+    """Return the event of a record; events are immutable, so the services of a process may share them."""
+    cache = record.events
+    event = None if cache is None else cache.get(record)
+    if event is None:
+        event = BY_NAME[record.topic].decode(record.value)
+        if cache is not None:
+            cache.put(record, event)
+    return event
 
 
 def format_reason(error: ValidationError) -> str:

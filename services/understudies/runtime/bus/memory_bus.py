@@ -13,7 +13,7 @@ from opentelemetry.trace import Tracer
 from understudies.events import INVOCATIONS, TOPICS, Topic
 from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.in_flight import InFlightTracker
-from understudies.runtime.bus.messages import BatchHandler, BusMessage, Offsets, Record
+from understudies.runtime.bus.messages import BatchHandler, BusMessage, EventCache, Offsets, Record
 from understudies.runtime.bus.partition_sender import check_size
 from understudies.runtime.bus.publisher import find_partition
 from understudies.runtime.errors import RetryLater
@@ -73,6 +73,7 @@ class MemoryTopics:
         self._ends: Counter[tuple[str, int]] = Counter()
         self._cursors: dict[object, dict[str, int]] = {}
         self._appended = 0
+        self._events = EventCache()
         self._changed = asyncio.Event()
 
     def __len__(self) -> int:
@@ -96,7 +97,7 @@ class MemoryTopics:
         """Add a message; everyone who waits in `read` is woken."""
         partition = find_partition(message.key, range(_PARTITIONS.get(message.topic, 1)))
         where = (message.topic, partition)
-        record = Record(*where, self._ends[where], message.key, message.value, message.headers)
+        record = Record(*where, self._ends[where], message.key, message.value, message.headers, self._events)
         log = self._logs[message.topic]
         log.append(self._appended, record)
         self._appended += 1

@@ -1,16 +1,45 @@
 """Define records as handlers get them and messages as publishers send them, with the headers of CloudEvents 1.0."""
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from understudies.events import Event, Invocation, encode, topic_of
 
 
+class EventCache:
+    """The events of the latest records of one process, so that its services do not each decode the same."""
+
+    def __init__(self, *, capacity: int = 2048, capacity_bytes: int = 4 * 1024 * 1024) -> None:
+        """Keep at most `capacity` events, of records whose values have `capacity_bytes` together."""
+        self._capacity = capacity
+        self._capacity_bytes = capacity_bytes
+        self._events: OrderedDict[tuple[str, int, int], tuple[Event, int]] = OrderedDict()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        """Return the number of events that are kept."""
+        return len(self._events)
+
+    def get(self, record: "Record") -> Event | None:
+        """Return the event of a record, if it is kept."""
+        found = self._events.get((record.topic, record.partition, record.offset))
+        return None if found is None else found[0]
+
+    def put(self, record: "Record", event: Event) -> None:
+        """Keep the event of a record instead of the oldest ones."""
+        size = len(record.value)
+        self._events[record.topic, record.partition, record.offset] = event, size
+        self._bytes += size
+        while len(self._events) > self._capacity or self._bytes > self._capacity_bytes:
+            self._bytes -= self._events.popitem(last=False)[1][1]
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Message of a topic, not yet decoded."""
+    """Message of a topic, not yet decoded; `events` has the event, if another service has just decoded it."""
 
     topic: str
     partition: int
@@ -18,6 +47,7 @@ class Record:
     key: bytes | None
     value: bytes
     headers: Sequence[tuple[str, bytes]] = ()
+    events: EventCache | None = field(default=None, repr=False, compare=False)
 
 
 BusHeaders = Sequence[tuple[str, bytes]]

@@ -7,7 +7,7 @@ from typing import Final
 from understudies.events import Message
 from understudies.judges.base import Judge
 from understudies.judges.code import CodeJudge
-from understudies.judges.json_text import parse_json
+from understudies.judges.json_text import may_be_structured, parse_json
 from understudies.judges.json_value import JsonJudge
 from understudies.judges.label import LabelJudge
 from understudies.judges.label_text import normalize_label
@@ -40,11 +40,14 @@ def canonical_answer(answer: Message, judge: Judge | None = None) -> str:
 
 
 def _canonical(text: str, judge: JsonJudge) -> str:
-    try:
-        value = parse_json(text)
-        return f"json:{judge.canonical(value)}" if isinstance(value, dict | list) else f"label:{normalize_label(text)}"
-    except ValueError:
-        return f"label:{normalize_label(text)}"
+    if may_be_structured(text):
+        try:
+            value = parse_json(text)
+            if isinstance(value, dict | list):
+                return f"json:{judge.canonical(value)}"
+        except ValueError:
+            pass
+    return f"label:{normalize_label(text)}"
 
 
 def normalize_call_ids(answer: Message) -> Message:

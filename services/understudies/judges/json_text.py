@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from pydantic import JsonValue
 
@@ -22,7 +22,7 @@ def parse_json(text: str) -> JsonValue:
     if body.startswith("```") and (fenced := _FENCE.fullmatch(body)):
         body = fenced[1]
     try:
-        value: JsonValue = json.loads(body, parse_constant=_reject_constant, parse_float=parse_number)
+        value: JsonValue = _DECODER.decode(body)
     except RecursionError as error:
         raise ValueError("nests too deeply") from error
     return value
@@ -30,6 +30,15 @@ def parse_json(text: str) -> JsonValue:
 
 def _reject_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
+
+
+# Made once: `json.loads` makes one at each call that passes functions.
+_DECODER: Final = json.JSONDecoder(parse_constant=_reject_constant, parse_float=parse_number)
+
+
+def may_be_structured(text: str) -> bool:
+    """Return whether a text may be a JSON object or array, by its first character: most labels cannot."""
+    return text.lstrip()[:1] in ("{", "[", "`")
 
 
 def canonical_json(value: JsonValue) -> str:

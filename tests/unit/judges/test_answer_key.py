@@ -7,6 +7,7 @@ from tests.support.chat_messages import assistant_message, tool_call_message
 
 from understudies.events import Message
 from understudies.judges.answer_key import answer_key, canonical_answer, normalize_call_ids
+from understudies.judges.json_text import parse_json
 from understudies.judges.json_value import JsonJudge
 from understudies.judges.label import LabelJudge
 from understudies.judges.registry import parse_judge
@@ -59,6 +60,20 @@ def test_the_key_of_a_long_answer_is_short() -> None:
 def test_every_text_has_a_key_and_always_the_same(text: str) -> None:
     assert answer_key(assistant_message(text)) == answer_key(assistant_message(text))
     assert len(answer_key(assistant_message(text))) <= 120
+
+
+FRAMES = st.sampled_from(["{}", " {}", "\u2003{}\n", "```json\n{}\n```", "```{}```", "\ufeff{}", "so: {}", "{} end"])
+VALUES = st.sampled_from(['{"a": 1}', "[1, 2]", '"{}"', "7", "null", "refund", "", "{", "]", "`"])
+
+
+@given(FRAMES, VALUES)
+def test_what_is_no_object_or_array_by_its_beginning_parses_as_none(frame: str, value: str) -> None:
+    text = frame.replace("{}", value)
+    try:
+        is_structured = isinstance(parse_json(text), dict | list)
+    except ValueError:
+        is_structured = False
+    assert answer_key(assistant_message(text)).startswith("json:" if is_structured else "label:")
 
 
 @given(TEXTS)

@@ -14,7 +14,7 @@ import openai
 
 from understudies.runtime.store import Store
 
-TIMEOUT_S = 60
+TIMEOUT_S = 180
 _COMMAND = "from understudies.cli.main import app; app()"
 
 

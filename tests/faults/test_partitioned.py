@@ -56,7 +56,14 @@ async def test_processes_that_cannot_share_the_work_are_told_why(tmp_path: Path)
         await whole.start()
         assert await whole.wait_ended() == 2
         assert "pass --partitioned" in whole.output
-        await other.terminate()
+        await copies.wait_handled("budget", INVOCATIONS)
+        await copies.stop()
+        # The group gives it all partitions now: it must not begin without their state.
+        assert await other.wait_ended() == 2
+        assert "pass --in-place-of" in other.output
+        assert not (tmp_path / "other" / "snapshots").exists()
+        await copies.start("budget")
+        await copies.publish_calls(5, Random(17))
         await copies.wait_handled("budget", INVOCATIONS)
         await copies.stop()
         assert sum(book["ledger"]["calls"] for book in copies.books().values()) == len(copies.published)

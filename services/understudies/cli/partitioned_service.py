@@ -30,6 +30,7 @@ async def run_partitioned_service(
     data: Path,
     artifacts: str,
     rules: RulesSource,
+    in_place_of: str | None,
     open_factory: "Callable[[ObjectStore, contextlib.AsyncExitStack], PartitionFactory]",
     describe: "Callable[[Callable[[], Sequence[Service]]], Description]",
 ) -> None:
@@ -61,19 +62,20 @@ async def run_partitioned_service(
             return create(bus), bus
 
         folder = PartitionFolder(data, name, await count_partitions(settings, PARTITIONED_TOPICS))
-        group = PartitionGroup(settings, name, PARTITIONED_TOPICS, folder.count)
+        group = PartitionGroup(settings, name, PARTITIONED_TOPICS, folder.count, in_place_of)
         runner = PartitionedRunner(
             name,
             group,
             folder,
             create_partition,
+            create_whole,
             generation=settings.generation or settings.bootstrap or "",
             clock=SystemClock(),
             tick_s=_TICK_SECONDS,
         )
         described = describe(lambda: [one.service for one in runner.runners.values()])
         await open_admin(runner, described, opened)
-        folder_id = await folder.open(create_whole, stopping)
+        folder_id = await folder.open(stopping)
         if folder_id is not None:
             await runner.join(folder_id)
             freeze_startup_objects()

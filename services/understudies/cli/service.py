@@ -12,6 +12,7 @@ from understudies.cli.options import (
     ArtifactsOption,
     BootstrapOption,
     DataOption,
+    InPlaceOfOption,
     PartitionedOption,
     RulesOption,
     StandbyOption,
@@ -89,8 +90,12 @@ def service_command(name: str) -> Callable[..., None]:
         rules: RulesOption = None,
         standby: StandbyOption = False,
         partitioned: PartitionedOption = False,
+        in_place_of: InPlaceOfOption = None,
     ) -> None:
         if not partitioned:
+            with report_errors():
+                if in_place_of is not None:
+                    raise ConfigurationError("--in-place-of goes with --partitioned alone")
             run(bootstrap, data, artifacts, rules, standby)
             return
         configure_logging()
@@ -109,6 +114,7 @@ def service_command(name: str) -> Callable[..., None]:
                         data=folder,
                         artifacts=artifact_root(folder, artifacts),
                         rules=source,
+                        in_place_of=in_place_of,
                         open_factory=lambda files, opened: _partition_factory(name, files, source, opened),
                         describe=lambda services: _describe_partitions(name, services, source),
                     )

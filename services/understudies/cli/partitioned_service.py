@@ -69,7 +69,8 @@ async def run_partitioned_service(
             folder,
             create_partition,
             create_whole,
-            generation=settings.generation or settings.bootstrap or "",
+            generation=settings.snapshot_generation,
+            topic_ids_decide=not settings.generation,
             clock=SystemClock(),
             tick_s=_TICK_SECONDS,
         )

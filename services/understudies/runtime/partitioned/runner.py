@@ -52,6 +52,7 @@ class PartitionedRunner:
         create_whole: CreateWhole,
         *,
         generation: str,
+        topic_ids_decide: bool = False,
         clock: Clock,
         tick_s: float,
     ) -> None:
@@ -61,6 +62,7 @@ class PartitionedRunner:
         self._create = create
         self._create_whole = create_whole
         self._generation = generation
+        self._topic_ids_decide = topic_ids_decide
         self._clock = clock
         self._tick_s = tick_s
         self._open: dict[int, _Open] = {}
@@ -171,6 +173,7 @@ class PartitionedRunner:
             bus,
             snapshots=self._folder.snapshots(number, lock),
             generation=self._generation,
+            topic_ids_decide=self._topic_ids_decide,
             default_offsets=committed,
         )
         try:

@@ -1,7 +1,7 @@
 """Run a service for some of the partitions of its topics, beside other processes that have the others."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ async def run_partitioned_service(
     rules: RulesSource,
     in_place_of: str | None,
     open_factory: "Callable[[ObjectStore, contextlib.AsyncExitStack], PartitionFactory]",
-    describe: "Callable[[Callable[[], Sequence[Service]]], Description]",
+    describe: "Callable[[Callable[[], Mapping[int, Service]], int], Description]",
 ) -> None:
     """Run the partitions that the group gives this process until SIGTERM or Ctrl-C."""
     from understudies.datasets.object_store import ObjectStore
@@ -74,7 +74,10 @@ async def run_partitioned_service(
             clock=SystemClock(),
             tick_s=_TICK_SECONDS,
         )
-        described = describe(lambda: [one.service for one in runner.runners.values()])
+        described = describe(
+            lambda: {number: one.service for number, one in runner.runners.items()},
+            folder.count,
+        )
         await open_admin(runner, described, opened)
         folder_id = await folder.open(stopping)
         if folder_id is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,8 +29,11 @@ from understudies.runtime.rules.source import RulesSource
 from understudies.runtime.settings import OnlineSettings, StoreSettings, settings_from
 
 if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
     from understudies.cli.single_service import Description
     from understudies.datasets.object_store import ObjectStore
+    from understudies.monitoring.admin_app import ReadPart
     from understudies.observer.settings import ObserverSettings
     from understudies.runtime.bus.bus import Bus
     from understudies.runtime.service import Partitionable, Service
@@ -116,7 +119,7 @@ def service_command(name: str) -> Callable[..., None]:
                         rules=source,
                         in_place_of=in_place_of,
                         open_factory=lambda files, opened: _partition_factory(name, files, source, opened),
-                        describe=lambda services: _describe_partitions(name, services, source),
+                        describe=lambda services, count: _describe_partitions(name, services, count, source),
                     )
                 )
 
@@ -146,12 +149,25 @@ def _partition_factory(
     )
 
 
-def _describe_partitions(name: str, services: "Callable[[], Sequence[Service]]", rules: RulesSource) -> "Description":
+def _describe_partitions(
+    name: str, services: "Callable[[], Mapping[int, Service]]", count: int, rules: RulesSource
+) -> "Description":
+    """Return the collectors of the services that run now, by partition, and what tells their part of the status."""
     from understudies.status.partitions import PartitionedBudget, PartitionedTrials
+    from understudies.status.parts import OwnedPartitions
 
     if name == "budget":
-        return _describe_budget(PartitionedBudget(services), rules)
-    return _describe_evaluation(PartitionedTrials(services))
+        collectors, read = _describe_budget(PartitionedBudget(lambda: services().values()), rules)
+    else:
+        collectors, read = _describe_evaluation(PartitionedTrials(lambda: services().values()))
+
+    async def read_owned(task: str | None) -> "StatusPart":
+        before = services().keys()
+        part = await read(task)
+        numbers = tuple(sorted(before & services().keys()))
+        return part.model_copy(update={"partitions": OwnedPartitions(numbers=numbers, count=count)})
+
+    return collectors, read_owned
 
 
 async def _create_service(
@@ -210,7 +226,7 @@ async def _create_service(
     return create_budget(settings_from(BudgetSettings), bus=bus, rules=rules, new_id=new_id)
 
 
-def _describe_budget(budget: "TaskStates", rules: RulesSource) -> "Description":
+def _describe_budget(budget: "TaskStates", rules: RulesSource) -> "tuple[tuple[Collector, ...], ReadPart]":
     from understudies.budget.settings import BudgetSettings
     from understudies.monitoring.budget_metrics import BudgetCollector
     from understudies.status import part_readers
@@ -224,7 +240,7 @@ def _describe_budget(budget: "TaskStates", rules: RulesSource) -> "Description":
     return (BudgetCollector(budget, reader.phase, now),), read
 
 
-def _describe_evaluation(evaluation: "TrialSource") -> "Description":
+def _describe_evaluation(evaluation: "TrialSource") -> "tuple[tuple[Collector, ...], ReadPart]":
     from understudies.monitoring.evaluator_metrics import EvaluatorCollector
     from understudies.status import part_readers
 

@@ -57,8 +57,10 @@ async def run_partitioned_service(
         async def create_whole() -> "Partitionable":
             return create(KafkaBus(settings, name))
 
-        async def create_partition(partition: "TaskPartition") -> "tuple[Service, Bus]":
-            bus = KafkaBus(settings, name, tracer=telemetry.tracer, partition=partition)
+        async def create_partition(
+            partition: "TaskPartition", require_owned: Callable[[], None]
+        ) -> "tuple[Service, Bus]":
+            bus = KafkaBus(settings, name, tracer=telemetry.tracer, partition=partition, require_owned=require_owned)
             return create(bus), bus
 
         folder = PartitionFolder(data, name, await count_partitions(settings, PARTITIONED_TOPICS))

@@ -24,8 +24,8 @@ _RETRY_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
-CreateService = Callable[[TaskPartition], Awaitable[tuple[Service, Bus]]]
-"""Creates the service of one partition, and its bus."""
+CreateService = Callable[[TaskPartition, Callable[[], None]], Awaitable[tuple[Service, Bus]]]
+"""Creates the service of one partition, and its bus, which asks the other argument before it publishes anything."""
 CreateWhole = Callable[[], Awaitable[Partitionable]]
 """Creates a service without state, to split that of a single process."""
 
@@ -167,7 +167,7 @@ class PartitionedRunner:
         return None
 
     async def _start_once(self, number: int, lock: DataLock, committed: Offsets) -> Runner:
-        service, bus = await self._create(TaskPartition(number, self._folder.count))
+        service, bus = await self._create(TaskPartition(number, self._folder.count), lock.require_held)
         runner = Runner(
             service,
             bus,

@@ -142,6 +142,7 @@ class Copy:
     def __init__(self, folder: PartitionFolder, logs: Logs) -> None:
         self.group = FakeGroup()
         self.buses: dict[int, LogBus] = {}
+        self.checks: dict[int, Callable[[], None]] = {}
         self._logs = logs
         self.folder = folder
         self.runner = PartitionedRunner(
@@ -157,7 +158,8 @@ class Copy:
         self.stopping = asyncio.Event()
         self.running: asyncio.Task[None] | None = None
 
-    async def _create(self, partition: TaskPartition) -> tuple[Service, Bus]:
+    async def _create(self, partition: TaskPartition, require_owned: Callable[[], None]) -> tuple[Service, Bus]:
+        self.checks[partition.number] = require_owned
         bus = self.buses[partition.number] = LogBus(self._logs[partition.number])
         return Keeper(), cast(Bus, bus)
 
@@ -247,6 +249,11 @@ async def test_who_has_lost_its_lock_stops_and_leaves_the_other_s_state_alone(
         # As a file system does that forgets the locks of a machine that was stopped.
         (tmp_path / "keeper-0-of-4.lock").unlink()
         await second.owns(0)
+        # Asked before anything is published.
+        with pytest.raises(StopService, match="has it now"):
+            first.checks[0]()
+        first.checks[1]()
+        second.checks[0]()
         append(logs, 0, "new")
         assert first.running is not None
         with pytest.raises(StopService, match=r"keeper-0-of-4.lock' was lost, and process [0-9]+ on .* has it"):

@@ -51,7 +51,7 @@ async def test_processes_that_cannot_share_the_work_are_told_why(tmp_path: Path)
         alone = copies.make_copy("budget", data=tmp_path / "alone", partitioned=False)
         await alone.start()
         assert await alone.wait_ended() == 2
-        assert "group understudies-budget has members that share its work otherwise" in alone.output
+        assert "budget does not begin without state: that is by partition" in alone.output
         whole = copies.make_copy("budget", partitioned=False)
         await whole.start()
         assert await whole.wait_ended() == 2

@@ -12,7 +12,7 @@ from tests.support.brokers import open_kafka
 from understudies.events import INVOCATIONS, VERDICTS
 from understudies.runtime.bus.task_partition import PARTITIONED_TOPICS
 from understudies.runtime.errors import ConfigurationError, RetryLater
-from understudies.runtime.partitioned.group import UNKNOWN_FOLDER, PartitionGroup, count_partitions
+from understudies.runtime.partitioned.group import UNKNOWN_FOLDER, PartitionGroup, count_partitions, require_unshared
 from understudies.runtime.settings import BusSettings
 
 COUNT = INVOCATIONS.partitions
@@ -110,3 +110,23 @@ async def test_what_a_single_process_handled_is_not_begun_without_its_state() ->
             assert await claim(group, 1, has_state=True) == {(topic.name, 1): 5 for topic in PARTITIONED_TOPICS}
         async with member(settings, "empty", in_place_of=UNKNOWN_FOLDER) as group:
             assert await claim(group) == {(topic.name, 0): 5 for topic in PARTITIONED_TOPICS}
+
+
+async def test_a_process_of_its_own_does_not_begin_without_the_state_of_copies() -> None:
+    async with open_kafka() as settings:
+        await require_unshared(settings, "budget", PARTITIONED_TOPICS)
+        await count_partitions(settings, PARTITIONED_TOPICS)
+        await commit_unnoted(settings, 5)
+        await require_unshared(settings, "budget", PARTITIONED_TOPICS)
+        async with member(settings, "shared") as group:
+            await claim(group, 3, has_state=True)
+        with pytest.raises(ConfigurationError, match=r"pass --partitioned, and that --data.*--in-place-of shared"):
+            await require_unshared(settings, "budget", PARTITIONED_TOPICS)
+        await require_unshared(settings, "budget", PARTITIONED_TOPICS, in_place_of="shared")
+        await require_unshared(settings, "evaluator", PARTITIONED_TOPICS)
+        await require_unshared(settings.model_copy(update={"group_prefix": None}), "budget", PARTITIONED_TOPICS)
+
+
+async def test_without_a_broker_it_is_to_start_later() -> None:
+    with pytest.raises(RetryLater, match="no broker at"):
+        await require_unshared(BusSettings(bootstrap="127.0.0.1:1"), "budget", PARTITIONED_TOPICS)

@@ -48,8 +48,7 @@ InPlaceOfOption = Annotated[
     str | None,
     typer.Option(
         "--in-place-of",
-        help="With --partitioned: begin without the state of a data folder that is lost, by its id as the refusal "
-        "names it.",
+        help="Begin without the state of a data folder of copies that is lost, by its id as the refusal names it.",
         show_default=False,
     ),
 ]

@@ -26,7 +26,7 @@ from understudies.runtime.logs import configure_logging
 from understudies.runtime.partitioned.folder import require_whole
 from understudies.runtime.process import is_locked, lock_data_dir
 from understudies.runtime.rules.source import RulesSource
-from understudies.runtime.settings import OnlineSettings, StoreSettings, settings_from
+from understudies.runtime.settings import BusSettings, OnlineSettings, StoreSettings, settings_from
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
@@ -60,12 +60,25 @@ def service_command(name: str) -> Callable[..., None]:
         rules: RulesOption = None,
         standby: StandbyOption = False,
     ) -> None:
+        run_alone(bootstrap, data, artifacts, rules, standby=standby)
+
+    def run_alone(
+        bootstrap: str | None,
+        data: Path,
+        artifacts: str | None,
+        rules: Path | None,
+        *,
+        standby: bool,
+        in_place_of: str | None = None,
+    ) -> None:
         configure_logging()
         with report_errors():
             source = RulesSource(path=rules)
             settings, folder = load_bus_settings(name, bootstrap), data.resolve()
 
             async def compose(bus: "Bus", files: "ObjectStore", opened: contextlib.AsyncExitStack) -> "Service":
+                if name in PARTITIONED:
+                    await _require_unshared(name, settings, in_place_of)
                 return await _create_service(name, bus, files, folder, source, opened)
 
             require_whole(folder, name)
@@ -96,10 +109,7 @@ def service_command(name: str) -> Callable[..., None]:
         in_place_of: InPlaceOfOption = None,
     ) -> None:
         if not partitioned:
-            with report_errors():
-                if in_place_of is not None:
-                    raise ConfigurationError("--in-place-of goes with --partitioned alone")
-            run(bootstrap, data, artifacts, rules, standby)
+            run_alone(bootstrap, data, artifacts, rules, standby=standby, in_place_of=in_place_of)
             return
         configure_logging()
         with report_errors():
@@ -124,6 +134,13 @@ def service_command(name: str) -> Callable[..., None]:
                 )
 
     return run_or_share if name in PARTITIONED else run
+
+
+async def _require_unshared(name: str, settings: BusSettings, in_place_of: str | None) -> None:
+    from understudies.runtime.bus.task_partition import PARTITIONED_TOPICS
+    from understudies.runtime.partitioned.group import require_unshared
+
+    await require_unshared(settings, name, PARTITIONED_TOPICS, in_place_of)
 
 
 def _partition_factory(

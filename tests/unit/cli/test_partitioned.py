@@ -29,14 +29,6 @@ def test_it_goes_without_standby(service: str, tmp_path: Path) -> None:
     assert "--partitioned goes without --standby" in result.output
 
 
-def test_a_lost_folder_is_of_those_that_share_the_work(tmp_path: Path) -> None:
-    result = RUNNER.invoke(
-        app, ["budget", "--in-place-of", "4f2a", "--data", str(tmp_path), "--bootstrap", "127.0.0.1:1"]
-    )
-    assert result.exit_code == 2
-    assert "--in-place-of goes with --partitioned alone" in result.output
-
-
 @pytest.mark.parametrize("service", ["observer", "trainer"])
 def test_others_do_not_have_it(service: str) -> None:
     result = RUNNER.invoke(app, [service, "--partitioned"])

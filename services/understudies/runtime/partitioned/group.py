@@ -28,6 +28,9 @@ _METADATA_MAX_AGE_MS: Final = 10_000
 _REQUEST_TIMEOUT_S: Final = 5.0
 """Longest wait for a request about offsets, which aiokafka repeats without end while the broker is away."""
 
+_COORDINATOR_TIMEOUT_S: Final = 60.0
+"""Longest wait for a request of a process that starts: a new broker makes the topic of its groups first."""
+
 UNKNOWN_FOLDER: Final = "unknown"
 """Instead of the id of a data folder: that of a process that noted none, as one without --partitioned."""
 _NOTE: Final = "understudies data folder "
@@ -243,6 +246,39 @@ def group_name(settings: BusSettings, service: str) -> str:
             "--partitioned needs a consumer group: set UNDERSTUDIES_BUS_GROUP_PREFIX, and use Apache Kafka"
         )
     return f"{settings.group_prefix}-{service}"
+
+
+async def require_unshared(
+    settings: BusSettings, service: str, topics: tuple[Topic, ...], in_place_of: str | None = None
+) -> None:
+    """Raise ConfigurationError if a service's group has noted a data folder with state by partition.
+
+    For a process without --partitioned, which would begin without that state. `in_place_of` is the id of a folder that
+    is lost. Raises RetryLater while the broker is unavailable.
+    """
+    if settings.group_prefix is None:
+        return
+    name = group_name(settings, service)
+    options: Mapping[str, Any] = parse_security(build_security(settings))
+    consumer: Any = AIOKafkaConsumer(bootstrap_servers=",".join(bootstrap_servers(settings)), group_id=name, **options)
+    places = [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+    try:
+        async with asyncio.timeout(_COORDINATOR_TIMEOUT_S):
+            await consumer.start()
+            found = await consumer._coordinator.fetch_committed_offsets(places)
+    except (KafkaError, OSError) as error:
+        raise RetryLater(f"no broker at {settings.bootstrap!r}: {error!r}") from error
+    finally:
+        await stop_consumer(consumer)
+    noted = {_noted_folder(one.metadata) for one in found.values()} - {"", in_place_of}
+    if noted:
+        folder = sorted(noted)[0]
+        raise ConfigurationError(
+            f"{service} does not begin without state: that is by partition, in the data folder with the id {folder} in "
+            f"its {service}.partitions.json, as group {name!r} has noted; pass --partitioned, and that --data. If that "
+            f"folder is lost, or given up, pass --in-place-of {folder}: promotions are then read from their beginning, "
+            "trials and ledger begin anew"
+        )
 
 
 async def count_partitions(settings: BusSettings, topics: tuple[Topic, ...]) -> int:

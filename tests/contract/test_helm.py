@@ -178,7 +178,7 @@ def test_several_copies_share_the_work_on_one_volume(service: str) -> None:
     manifests = render(**{service: {**values, "copies": 4, "sharedStorageClassName": "nfs"}})
     found = of_kind(manifests, "StatefulSet")[name]
     assert found["spec"]["replicas"] == 4
-    assert "--partitioned" in container(found)["args"]
+    assert container(found)["args"][-1] == "--partitioned"
     assert "volumeClaimTemplates" not in found["spec"]
     claim = of_kind(manifests, "PersistentVolumeClaim")[f"{name}-shared"]["spec"]
     assert (claim["accessModes"], claim["storageClassName"]) == (["ReadWriteMany"], "nfs")
@@ -188,3 +188,6 @@ def test_several_copies_share_the_work_on_one_volume(service: str) -> None:
     assert all(
         "--partitioned" not in container(others[f"demo-understudies-{one}"])["args"] for one in {*SERVICES} - {service}
     )
+    manifests = render(**{service: {**values, "copies": 4, "inPlaceOf": "4f2a"}})
+    args = container(of_kind(manifests, "StatefulSet")[name])["args"]
+    assert args[-3:] == ["--partitioned", "--in-place-of", "4f2a"]

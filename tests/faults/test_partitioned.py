@@ -51,12 +51,19 @@ async def test_processes_that_cannot_share_the_work_are_told_why(tmp_path: Path)
         alone = copies.make_copy("budget", data=tmp_path / "alone", partitioned=False)
         await alone.start()
         assert await alone.wait_ended() == 2
-        assert "group understudies-budget has members that share its work otherwise" in alone.output
+        assert "budget does not begin without state: that is by partition" in alone.output
         whole = copies.make_copy("budget", partitioned=False)
         await whole.start()
         assert await whole.wait_ended() == 2
         assert "pass --partitioned" in whole.output
-        await other.terminate()
+        await copies.wait_handled("budget", INVOCATIONS)
+        await copies.stop()
+        # The group gives it all partitions now: it must not begin without their state.
+        assert await other.wait_ended() == 2
+        assert "pass --in-place-of" in other.output
+        assert not (tmp_path / "other" / "snapshots").exists()
+        await copies.start("budget")
+        await copies.publish_calls(5, Random(17))
         await copies.wait_handled("budget", INVOCATIONS)
         await copies.stop()
         assert sum(book["ledger"]["calls"] for book in copies.books().values()) == len(copies.published)

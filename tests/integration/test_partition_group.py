@@ -67,6 +67,6 @@ async def test_no_request_about_offsets_outlasts_a_broker_that_is_away(monkeypat
             async with asyncio.timeout(20):
                 await group.commit({(INVOCATIONS.name, 0): 1})
                 with pytest.raises(RetryLater):
-                    await group.fetch_committed_offsets(0)
+                    await group.claim(0, has_state=True)
         finally:
             await group.stop()

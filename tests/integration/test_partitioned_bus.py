@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.support.brokers import open_kafka
 from tests.support.sample_events import make_invocation, make_promotion
 
-from understudies.events import INVOCATIONS, PROMOTIONS, Event, Topic
+from understudies.events import INVOCATIONS, PROMOTIONS, Event, Invocation, Topic
 from understudies.runtime.bus.kafka_bus import KafkaBus
 from understudies.runtime.bus.messages import Record
 from understudies.runtime.bus.task_partition import TaskPartition
+from understudies.runtime.errors import StopService
 from understudies.runtime.runner import Runner
 from understudies.runtime.snapshots import SnapshotStore
 
@@ -110,3 +112,58 @@ async def test_who_begins_at_the_offsets_of_its_group_has_handled_what_is_below_
         finally:
             await runner.stop()
         assert app.events == []
+
+
+class Decider(ClosingService):
+    """Publishes a decision for every call it reads, once it may go on."""
+
+    def __init__(self, bus: KafkaBus) -> None:
+        super().__init__(bus)
+        self.busy, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        calls = [event for event in await self._bus.decode_events(records) if isinstance(event, Invocation)]
+        if calls:
+            self.busy.set()
+            await self.go_on.wait()
+            await self._bus.publish(*(make_promotion(task=call.task) for call in calls))
+
+    async def tick(self, now: datetime) -> None:
+        await self._bus.publish(make_promotion(task=TASKS[0]))
+
+
+async def test_who_has_lost_its_partition_amid_a_batch_or_tick_publishes_no_more() -> None:
+    partition = next(one for number in range(COUNT) if (one := TaskPartition(number, COUNT)).owns(TASKS[0]))
+    has_it = True
+
+    def require_owned() -> None:
+        if not has_it:
+            raise StopService("another has it now")
+
+    async with open_kafka() as settings:
+        outside = KafkaBus(settings, "outside")
+        everything = Reader(outside)
+        outside.consume((PROMOTIONS,), everything.handle)
+        await outside.start()
+        bus = KafkaBus(settings, "reader", partition=partition, require_owned=require_owned)
+        service = Decider(bus)
+        bus.consume(service.topics, service.handle)
+        await bus.start()
+        try:
+            await service.tick(datetime.now(UTC))
+            await outside.publish(make_invocation("again", task=TASKS[0]))
+            await service.busy.wait()
+            has_it = False
+            service.go_on.set()
+            with pytest.raises(StopService, match="another has it now"):
+                async with asyncio.timeout(60):
+                    await bus.wait_stopped()
+            with pytest.raises(StopService, match="another has it now"):
+                await service.tick(datetime.now(UTC))
+            last = make_promotion(task=TASKS[0])
+            await outside.publish(last)
+            await everything.has({last.id})
+            assert len(everything.events) == 2
+        finally:
+            await bus.stop()
+            await outside.stop()

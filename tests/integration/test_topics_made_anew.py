@@ -145,7 +145,13 @@ async def test_without_a_group_a_topic_made_anew_is_read_from_its_beginning(kafk
 async def run_budget(settings: BusSettings, folder: Path) -> tuple[Runner, BudgetApp, KafkaBus]:
     bus = KafkaBus(settings, "budget")
     app = create_app(BudgetSettings(), bus=bus, rules=Rules(), new_id=new_id)
-    runner = Runner(app, bus, snapshots=SnapshotStore(folder), generation="same")
+    runner = Runner(
+        app,
+        bus,
+        snapshots=SnapshotStore(folder),
+        generation=settings.snapshot_generation,
+        topic_ids_decide=not settings.generation,
+    )
     await runner.start()
     return runner, app, bus
 
@@ -185,5 +191,28 @@ async def test_after_a_restart_on_the_same_topics_nothing_is_read_twice(kafka: B
         await wait_calls(app, 6)
         assert app.task_state("triage").ledger.calls == 6
         assert set(bus.topic_ids) == {topic.name for topic in TOPICS}
+    finally:
+        await runner.stop()
+
+
+async def test_after_a_restart_at_another_address_of_the_broker_nothing_is_missed(
+    kafka: BusSettings, tmp_path: Path
+) -> None:
+    runner, app, bus = await run_budget(kafka, tmp_path)
+    await publish(kafka, [f"old {number}" for number in range(5)])
+    await wait_calls(app, 5)
+    await runner.tick(datetime.now(UTC))
+    # Handled and committed, and then killed before the next snapshot.
+    await publish(kafka, ["later"])
+    await wait_calls(app, 6)
+    await bus.stop()
+    assert kafka.bootstrap is not None
+    other = kafka.bootstrap.replace("127.0.0.1", "localhost")
+    assert other != kafka.bootstrap
+    runner, app, _ = await run_budget(kafka.model_copy(update={"bootstrap": other}), tmp_path)
+    try:
+        await publish(kafka, ["new"])
+        await wait_calls(app, 7)
+        assert app.task_state("triage").ledger.calls == 7
     finally:
         await runner.stop()

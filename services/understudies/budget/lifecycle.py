@@ -23,6 +23,7 @@ _CHANGE_REASONS: Final[Mapping[Cause, str]] = {
     "teacher": "another model answers as the teacher",
     "calendar": "it has not been judged on this kind of day yet",
 }
+_MOMENT: Final = timedelta(milliseconds=1)
 _SHARE_TOLERANCE = 0.01
 """Shares served that differ by less count as equal: candidates are five points apart, their coverages estimates."""
 
@@ -36,6 +37,7 @@ class StudentLifecycle:
 
     def transitions(self, task: TaskState, rules: TaskRules, now: datetime) -> Iterator[Promotion]:
         """Yield the transitions that are due; the caller folds each into the state before it asks for the next."""
+        yield from self._say_again(task, now)
         yield from self._demote(task, now)
         yield from self._end_by_decision(task, now)
         yield from self._retire_unprofitable(task, now)
@@ -43,6 +45,14 @@ class StudentLifecycle:
         yield from self._apply_restrictions(task, now)
         yield from self._ramp(task, rules, now)
         yield from self._authorise(task, rules, now)
+
+    def _say_again(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
+        """Say the stage again of students of which a process that no longer has the task has said otherwise."""
+        for student in [student for student in task.students.values() if student.contradicted_at is not None]:
+            assert student.contradicted_at is not None
+            # Later than what is contradicted, whatever the clocks: routers go by the time.
+            at, said = max(now, student.contradicted_at + _MOMENT), student.promotion
+            yield self._stages.stage(student, said.stage, at, f"still so: {said.reason}", evidence=said.evidence)
 
     def _demote(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
         for student in [student for student in task.students.values() if student.is_serving and student.drift]:

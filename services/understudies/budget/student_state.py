@@ -10,6 +10,7 @@ from understudies.events import Drift, GateDecision, Invocation, Promotion, Verd
 from understudies.persistence.saved_state import Key, SavedState
 
 TRIAL_STAGES = frozenset({"authorised", "collected", "trained", "qualified"})
+_FINAL_STAGES = frozenset({"rejected", "demoted", "retired"})
 _MIN_ANSWERS = 30
 """Served answers from which their mean cost is more reliable than the cost measured in validation."""
 
@@ -49,6 +50,8 @@ class StudentState(SavedState):
     audited_before_decision: int = 0
     """The number of its audits when the gates last decided."""
     investment: dict[str, Any] = field(default_factory=dict)
+    contradicted_at: datetime | None = None
+    """When a process that no longer has the task said otherwise of the student; its stage is to be said again."""
 
     @property
     def name(self) -> str:
@@ -86,8 +89,18 @@ class StudentState(SavedState):
         self.asked += 1
         self.paid += student_cost or (call.cost_usd if call.served_by == "student" else Decimal(0))
 
+    def is_contradicted_by(self, promotion: Promotion) -> bool:
+        """Return whether a promotion does not follow the student's stage: it was decided by an older state.
+
+        Whoever is out of service comes back under another name, and nobody in service is made or tried again.
+        """
+        if self.promotion.stage in _FINAL_STAGES:
+            return promotion.stage == "promoted"
+        return self.is_serving and promotion.stage in TRIAL_STAGES
+
     def apply_promotion(self, promotion: Promotion) -> None:
         """Apply the next promotion; a step of the ramp restarts its audit counts."""
+        self.contradicted_at = None
         # Without a step, the state begins with this promotion: the topic is compacted, and a snapshot may be lost.
         # A restriction interrupts a step of the ramp without restarting it: its audits cover the same serving path.
         new_step = promotion.share != self.promotion.share and self.restriction is None

@@ -152,6 +152,7 @@ class TaskState(SavedState):
 
     def _apply_promotion(self, promotion: Promotion) -> None:
         student = self.students.get(promotion.student)
+        is_demoted = student is not None and student.promotion.stage == "demoted"
         if student is None:
             student = self.students[promotion.student] = StudentState(promotion)
         if promotion.id in student.seen:
@@ -159,11 +160,14 @@ class TaskState(SavedState):
         student.seen.append(promotion.id)
         if promotion.stage in ("trained", "rejected"):
             self.ledger.training += usd(Decimal(str(promotion.evidence.get("cost_usd", "0"))))
+        if student.is_contradicted_by(promotion):
+            student.contradicted_at = promotion.at
+            return
         if promotion.stage in ("collected", "trained") and student.promotion.artifact is not None:
             # Collected or trained twice, as after a crash in between: what is being judged is the first artifact.
             return
         student.apply_promotion(promotion)
-        if promotion.stage == "demoted":
+        if promotion.stage == "demoted" and not is_demoted:
             self.valid_since = promotion.at
             self._inputs.clear()
             self._input_level = 0

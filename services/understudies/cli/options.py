@@ -44,6 +44,15 @@ PartitionedOption = Annotated[
     ),
 ]
 
+InPlaceOfOption = Annotated[
+    str | None,
+    typer.Option(
+        "--in-place-of",
+        help="Begin without the state of a data folder of copies that is lost, by its id as the refusal names it.",
+        show_default=False,
+    ),
+]
+
 ServeOption = Annotated[bool, typer.Option("--serve", help="Show the result in the console afterwards, until Ctrl-C.")]
 ServePortOption = Annotated[
     int, typer.Option("--port", help="Port of that console on 127.0.0.1; 0 takes any free one.", min=0, max=65535)

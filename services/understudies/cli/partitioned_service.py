@@ -1,7 +1,7 @@
 """Run a service for some of the partitions of its topics, beside other processes that have the others."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,8 +30,9 @@ async def run_partitioned_service(
     data: Path,
     artifacts: str,
     rules: RulesSource,
+    in_place_of: str | None,
     open_factory: "Callable[[ObjectStore, contextlib.AsyncExitStack], PartitionFactory]",
-    describe: "Callable[[Callable[[], Sequence[Service]]], Description]",
+    describe: "Callable[[Callable[[], Mapping[int, Service]], int], Description]",
 ) -> None:
     """Run the partitions that the group gives this process until SIGTERM or Ctrl-C."""
     from understudies.datasets.object_store import ObjectStore
@@ -56,24 +57,31 @@ async def run_partitioned_service(
         async def create_whole() -> "Partitionable":
             return create(KafkaBus(settings, name))
 
-        async def create_partition(partition: "TaskPartition") -> "tuple[Service, Bus]":
-            bus = KafkaBus(settings, name, tracer=telemetry.tracer, partition=partition)
+        async def create_partition(
+            partition: "TaskPartition", require_owned: Callable[[], None]
+        ) -> "tuple[Service, Bus]":
+            bus = KafkaBus(settings, name, tracer=telemetry.tracer, partition=partition, require_owned=require_owned)
             return create(bus), bus
 
         folder = PartitionFolder(data, name, await count_partitions(settings, PARTITIONED_TOPICS))
-        group = PartitionGroup(settings, name, PARTITIONED_TOPICS, folder.count)
+        group = PartitionGroup(settings, name, PARTITIONED_TOPICS, folder.count, in_place_of)
         runner = PartitionedRunner(
             name,
             group,
             folder,
             create_partition,
-            generation=settings.generation or settings.bootstrap or "",
+            create_whole,
+            generation=settings.snapshot_generation,
+            topic_ids_decide=not settings.generation,
             clock=SystemClock(),
             tick_s=_TICK_SECONDS,
         )
-        described = describe(lambda: [one.service for one in runner.runners.values()])
+        described = describe(
+            lambda: {number: one.service for number, one in runner.runners.items()},
+            folder.count,
+        )
         await open_admin(runner, described, opened)
-        folder_id = await folder.open(create_whole, stopping)
+        folder_id = await folder.open(stopping)
         if folder_id is not None:
             await runner.join(folder_id)
             freeze_startup_objects()

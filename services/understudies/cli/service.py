@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from understudies.cli.options import (
     ArtifactsOption,
     BootstrapOption,
     DataOption,
+    InPlaceOfOption,
     PartitionedOption,
     RulesOption,
     StandbyOption,
@@ -25,11 +26,14 @@ from understudies.runtime.logs import configure_logging
 from understudies.runtime.partitioned.folder import require_whole
 from understudies.runtime.process import is_locked, lock_data_dir
 from understudies.runtime.rules.source import RulesSource
-from understudies.runtime.settings import OnlineSettings, StoreSettings, settings_from
+from understudies.runtime.settings import BusSettings, OnlineSettings, StoreSettings, settings_from
 
 if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
     from understudies.cli.single_service import Description
     from understudies.datasets.object_store import ObjectStore
+    from understudies.monitoring.admin_app import ReadPart
     from understudies.observer.settings import ObserverSettings
     from understudies.runtime.bus.bus import Bus
     from understudies.runtime.service import Partitionable, Service
@@ -56,12 +60,25 @@ def service_command(name: str) -> Callable[..., None]:
         rules: RulesOption = None,
         standby: StandbyOption = False,
     ) -> None:
+        run_alone(bootstrap, data, artifacts, rules, standby=standby)
+
+    def run_alone(
+        bootstrap: str | None,
+        data: Path,
+        artifacts: str | None,
+        rules: Path | None,
+        *,
+        standby: bool,
+        in_place_of: str | None = None,
+    ) -> None:
         configure_logging()
         with report_errors():
             source = RulesSource(path=rules)
             settings, folder = load_bus_settings(name, bootstrap), data.resolve()
 
             async def compose(bus: "Bus", files: "ObjectStore", opened: contextlib.AsyncExitStack) -> "Service":
+                if name in PARTITIONED:
+                    await _require_unshared(name, settings, in_place_of)
                 return await _create_service(name, bus, files, folder, source, opened)
 
             require_whole(folder, name)
@@ -89,9 +106,10 @@ def service_command(name: str) -> Callable[..., None]:
         rules: RulesOption = None,
         standby: StandbyOption = False,
         partitioned: PartitionedOption = False,
+        in_place_of: InPlaceOfOption = None,
     ) -> None:
         if not partitioned:
-            run(bootstrap, data, artifacts, rules, standby)
+            run_alone(bootstrap, data, artifacts, rules, standby=standby, in_place_of=in_place_of)
             return
         configure_logging()
         with report_errors():
@@ -109,12 +127,20 @@ def service_command(name: str) -> Callable[..., None]:
                         data=folder,
                         artifacts=artifact_root(folder, artifacts),
                         rules=source,
+                        in_place_of=in_place_of,
                         open_factory=lambda files, opened: _partition_factory(name, files, source, opened),
-                        describe=lambda services: _describe_partitions(name, services, source),
+                        describe=lambda services, count: _describe_partitions(name, services, count, source),
                     )
                 )
 
     return run_or_share if name in PARTITIONED else run
+
+
+async def _require_unshared(name: str, settings: BusSettings, in_place_of: str | None) -> None:
+    from understudies.runtime.bus.task_partition import PARTITIONED_TOPICS
+    from understudies.runtime.partitioned.group import require_unshared
+
+    await require_unshared(settings, name, PARTITIONED_TOPICS, in_place_of)
 
 
 def _partition_factory(
@@ -140,12 +166,25 @@ def _partition_factory(
     )
 
 
-def _describe_partitions(name: str, services: "Callable[[], Sequence[Service]]", rules: RulesSource) -> "Description":
+def _describe_partitions(
+    name: str, services: "Callable[[], Mapping[int, Service]]", count: int, rules: RulesSource
+) -> "Description":
+    """Return the collectors of the services that run now, by partition, and what tells their part of the status."""
     from understudies.status.partitions import PartitionedBudget, PartitionedTrials
+    from understudies.status.parts import OwnedPartitions
 
     if name == "budget":
-        return _describe_budget(PartitionedBudget(services), rules)
-    return _describe_evaluation(PartitionedTrials(services))
+        collectors, read = _describe_budget(PartitionedBudget(lambda: services().values()), rules)
+    else:
+        collectors, read = _describe_evaluation(PartitionedTrials(lambda: services().values()))
+
+    async def read_owned(task: str | None) -> "StatusPart":
+        before = services().keys()
+        part = await read(task)
+        numbers = tuple(sorted(before & services().keys()))
+        return part.model_copy(update={"partitions": OwnedPartitions(numbers=numbers, count=count)})
+
+    return collectors, read_owned
 
 
 async def _create_service(
@@ -204,7 +243,7 @@ async def _create_service(
     return create_budget(settings_from(BudgetSettings), bus=bus, rules=rules, new_id=new_id)
 
 
-def _describe_budget(budget: "TaskStates", rules: RulesSource) -> "Description":
+def _describe_budget(budget: "TaskStates", rules: RulesSource) -> "tuple[tuple[Collector, ...], ReadPart]":
     from understudies.budget.settings import BudgetSettings
     from understudies.monitoring.budget_metrics import BudgetCollector
     from understudies.status import part_readers
@@ -218,7 +257,7 @@ def _describe_budget(budget: "TaskStates", rules: RulesSource) -> "Description":
     return (BudgetCollector(budget, reader.phase, now),), read
 
 
-def _describe_evaluation(evaluation: "TrialSource") -> "Description":
+def _describe_evaluation(evaluation: "TrialSource") -> "tuple[tuple[Collector, ...], ReadPart]":
     from understudies.monitoring.evaluator_metrics import EvaluatorCollector
     from understudies.status import part_readers
 

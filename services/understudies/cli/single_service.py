@@ -71,8 +71,13 @@ async def run_single_service(
         opened.callback(telemetry.shutdown)
         bus = KafkaBus(settings, name, tracer=telemetry.tracer, instance=load_instance_id(data, name))
         app = await create_service(bus, ObjectStore(artifacts), opened)
-        generation = settings.generation or settings.bootstrap or ""
-        runner = Runner(app, bus, snapshots=SnapshotStore(data / "snapshots"), generation=generation)
+        runner = Runner(
+            app,
+            bus,
+            snapshots=SnapshotStore(data / "snapshots"),
+            generation=settings.snapshot_generation,
+            topic_ids_decide=not settings.generation,
+        )
         if describe is not None:
             await open_admin(runner, describe(app), opened)
         await runner.start()

@@ -1,6 +1,6 @@
 """Render the status for the terminal, narrow enough for 80 columns."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -46,7 +46,8 @@ def render_overview(overview: Overview) -> RenderableType:
     parts: list[RenderableType] = [_row([Text(name, style="bold") for name, _ in _COLUMNS])]
     for standing in overview.tasks:
         parts += [_row(_cells(standing)), _below(_sentences(standing)), Text()]
-    if not overview.tasks:
+    parts += _format_missing(overview.missing)
+    if not overview.tasks and not overview.missing:
         parts.append(Text("No call of any task was recorded yet: point an agent at the router.\n"))
     parts.append(Text(_footer(overview), style="dim"))
     return Group(*parts)
@@ -60,6 +61,7 @@ def render_story(story: TaskStory) -> RenderableType:
         _row(_cells(standing)),
         _below([*_sentences(standing), *_details(standing)]),
         Text(),
+        *_format_missing(story.missing),
     ]
     for event in story.events:
         line = Text(f"{_format_moment(event.at)}  ", style="dim").append(event.what, style="bold")
@@ -67,6 +69,10 @@ def render_story(story: TaskStory) -> RenderableType:
         if event.text:
             parts.append(_below([Text(event.text)]))
     return Group(*parts)
+
+
+def _format_missing(missing: Sequence[str]) -> list[Text]:
+    return [Text(f"Not all is here: {what}\n", style="bold red") for what in missing]
 
 
 def _row(cells: list[Text]) -> Table:

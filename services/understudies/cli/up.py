@@ -163,10 +163,7 @@ async def _learn(calls: Path, data: Path) -> None:
 def _external_bus() -> BusSettings | None:
     """Return the broker's settings; None if events are to stay in this process."""
     settings = settings_from(BusSettings)
-    if not settings.bootstrap:
-        return None
-    # Offsets in snapshots are valid only for this broker.
-    return settings.model_copy(update={"generation": settings.generation or settings.bootstrap})
+    return settings if settings.bootstrap else None
 
 
 def _describe_external(bus: BusSettings | None, store: str | None) -> str:

@@ -258,7 +258,14 @@ class Platform:
             if isinstance(app_bus, MemoryBus):
                 # Services start one after another: the first ones must not be all who are waited for.
                 app_bus.expect(app.topics)
-            self._runners.append(Runner(app, app_bus, snapshots=snapshots, generation=self.settings.generation))
+            runner = Runner(
+                app,
+                app_bus,
+                snapshots=snapshots,
+                generation=self.settings.snapshot_generation,
+                topic_ids_decide=not self.settings.generation,
+            )
+            self._runners.append(runner)
 
     async def _wait_stored(self) -> None:
         """Wait until the observer has stored what was published so far."""

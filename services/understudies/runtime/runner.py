@@ -28,7 +28,7 @@ from understudies.runtime.service import (
     Service,
     Stateful,
 )
-from understudies.runtime.snapshots import SnapshotStore, SnapshotWriter, encode_snapshot, restore_snapshot
+from understudies.runtime.snapshots import Snapshot, SnapshotStore, SnapshotWriter, encode_snapshot, restore_snapshot
 from understudies.runtime.throttle import Throttle
 
 _log = logging.getLogger(__name__)
@@ -50,15 +50,22 @@ class Runner:
         *,
         snapshots: SnapshotStore | None = None,
         generation: str = "",
+        topic_ids_decide: bool = False,
         timer: Callable[[], float] = time.monotonic,
         default_offsets: Offsets = MappingProxyType({}),
     ) -> None:
-        """`default_offsets` are where to begin on partitions of which there is no snapshot, as a group's committed."""
+        """`default_offsets` are where to begin on partitions of which there is no snapshot, as a group's committed.
+
+        With `topic_ids_decide` a snapshot of another generation holds for the topics that have the same ids: the
+        generation is but an address of the broker, of which it may have several.
+        """
         self.service = service
         self._bus = bus
         self._snapshots = snapshots if isinstance(service, Stateful) else None
         self._snapshot_writer = SnapshotWriter(self._snapshots, service.name, timer) if self._snapshots else None
         self._generation = generation
+        self._topic_ids_decide = topic_ids_decide
+        self._of_other_address: Snapshot | None = None
         self._default_offsets = default_offsets
         self._offsets: dict[tuple[str, int], int] = {}
         self._saving: Offsets = {}
@@ -94,6 +101,8 @@ class Runner:
                 if snapshot.generation == self._generation:
                     self._offsets = dict(snapshot.offsets)
                     self._topic_ids = dict(snapshot.topic_ids)
+                elif self._topic_ids_decide:
+                    self._of_other_address = snapshot
         # Also where a snapshot has no offsets of them, as that of a process which has only stood by.
         begin = {**self._default_offsets, **self._initial_offsets()}
         self._bus.consume(
@@ -153,6 +162,9 @@ class Runner:
 
     def _known_offsets(self) -> Offsets:
         """Return the offsets to go on from; those of a topic that was made anew begin at 0, as its records do."""
+        if self._of_other_address is not None:
+            self._adopt_offsets(self._of_other_address)
+            self._of_other_address = None
         for topic, id_ in self._bus.topic_ids.items():
             if self._topic_ids.setdefault(topic, id_) != id_:
                 self._topic_ids[topic] = id_
@@ -164,6 +176,23 @@ class Runner:
                 )
                 self._offsets |= {where: 0 for where in self._offsets if where[0] == topic}
         return self._offsets
+
+    def _adopt_offsets(self, snapshot: Snapshot) -> None:
+        """Go on at the offsets of a snapshot from another address of the broker, on those topics that are the same."""
+        ids = self._bus.topic_ids
+        same = {topic for topic, id_ in snapshot.topic_ids.items() if ids.get(topic) == id_}
+        self._offsets |= {where: offset for where, offset in snapshot.offsets.items() if where[0] in same}
+        if others := sorted({topic for topic, _ in snapshot.offsets} - same):
+            _log.warning(
+                "%s does not use the offsets that its snapshot has of the topics %s: it was saved at the broker %r, "
+                "and at %r they are others, or their ids are not known. If it is the same broker, set "
+                "UNDERSTUDIES_BUS_GENERATION to %r",
+                self.service.name,
+                others,
+                snapshot.generation,
+                self._generation,
+                snapshot.generation,
+            )
 
     async def _replay(self, batches: AsyncIterator[Sequence[Event]]) -> None:
         count = 0

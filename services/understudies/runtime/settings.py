@@ -26,7 +26,9 @@ class BusSettings(BaseSettings):
         description="consumer groups are PREFIX-SERVICE; empty: every process reads all partitions and commits nothing",
     )
     generation: str = Field(
-        default="", description="id of the broker's data; offsets in snapshots with another id are ignored"
+        default="",
+        description="id of the broker's data; offsets in snapshots with another id are ignored; unset: those of topics "
+        "with other ids",
     )
     create_topics: bool = Field(default=True, description="create missing topics at start")
     replication_factor: int = Field(
@@ -70,6 +72,11 @@ class BusSettings(BaseSettings):
         default=None, description="PEM file of its private key; unset: in the file of the certificate"
     )
     key_password: SecretStr | None = Field(default=None, description="password of the private key, if it has one")
+
+    @property
+    def snapshot_generation(self) -> str:
+        """What snapshots say of the broker: the id of its data, or if that is not set, the address."""
+        return self.generation or self.bootstrap or ""
 
     @field_validator("group_prefix")
     @classmethod

@@ -79,6 +79,10 @@ class SnapshotStore:
         part.replace(path)
         self._sync_folder()
 
+    def has(self, service: str) -> bool:
+        """Return whether there is a snapshot of a service, whatever is in it."""
+        return self._path(service).exists()
+
     def load(self, service: str) -> Snapshot | None:
         """Load a service's snapshot; move a corrupt one aside and return None, so that the service starts empty.
 

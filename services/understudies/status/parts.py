@@ -21,10 +21,20 @@ class _Part(BaseModel):
     at: Utc
 
 
+class OwnedPartitions(BaseModel):
+    """The partitions that one of several copies has, by number, of so many."""
+
+    model_config = ConfigDict(frozen=True)
+
+    numbers: tuple[int, ...]
+    count: int
+
+
 class BudgetPart(_Part):
     """The standings of the tasks of one budget service, without what the others know."""
 
     service: Literal["budget"] = "budget"
+    partitions: OwnedPartitions | None = Field(default=None, description="those of its tasks, with --partitioned")
     tasks: tuple[TaskStanding, ...]
 
 
@@ -43,6 +53,7 @@ class EvaluatorPart(_Part):
     """The trials of one evaluator, by student."""
 
     service: Literal["evaluator"] = "evaluator"
+    partitions: OwnedPartitions | None = Field(default=None, description="those of its tasks, with --partitioned")
     trials: dict[str, TrialStanding]
     judge_failures: dict[str, str] = Field(default={}, description="why judges give no verdict now, by llm[NAME]")
 

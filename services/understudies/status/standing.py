@@ -117,6 +117,7 @@ class Overview(_Frozen):
     at: Utc
     source: str = Field(description="where it was read")
     tasks: tuple[TaskStanding, ...] = ()
+    missing: tuple[str, ...] = Field(default=(), description="who did not answer, and what is not here therefore")
 
     def of(self, task: str) -> TaskStanding | None:
         """Return the standing of one task; None if there is no such task."""
@@ -137,3 +138,4 @@ class TaskStory(_Frozen):
 
     standing: TaskStanding
     events: tuple[StoryEvent, ...] = ()
+    missing: tuple[str, ...] = Field(default=(), description="who did not answer, and what is not here therefore")

@@ -25,6 +25,7 @@ from tests.support.budget_harness import (
 from understudies.budget.settings import BudgetSettings
 from understudies.budget.student_state import MoreAudits, StudentState
 from understudies.events import GateDecision, Promotion, Withheld
+from understudies.router.routing.table import RoutingTable
 
 
 @pytest.fixture
@@ -611,6 +612,61 @@ async def test_a_successor_that_is_still_being_made_takes_no_more_audits(office:
     await office.handle(*teacher_calls(100, 100, first=100), *(teacher_call(0, 101) for _ in range(2000)))
     assert await office.tick_stages(102) == [(student_name(2), "authorised")]
     assert await office.tick_stages(103) == []
+
+
+# What another process says, which no longer has the task
+
+
+@pytest.mark.parametrize("skew", [0.0, 0.5])
+async def test_who_is_out_of_service_stays_so_whatever_a_former_owner_says(office: BudgetHarness, skew: float) -> None:
+    hour = await office.start_successor_trial()
+    await office.tick(hour)
+    before = student(office).promotion
+    await office.handle(gate_decision(version=2, hour=hour + 24, threshold=0.4, coverage=0.9))
+    told = await office.tick(hour + 24)
+    # It stood still since it had decided this, or its clock is ahead.
+    stale = before.model_copy(update={"id": "stale", "at": at_hour(hour + 24.1 + skew), "share": 1.0})
+    await office.handle(*told, stale)
+    assert office.app.task_state(TASK).serving is student(office, 2)
+    [again] = await office.tick(hour + 24.2)
+    assert (again.student, again.stage, again.share) == (student_name(), "retired", 0.0)
+    assert again.reason.startswith(f"still so: succeeded by {student_name(2)}")
+    assert await office.tick_stages(hour + 24.3) == []
+    # A router that reads on, and one that starts later and finds what the topic's compaction has left.
+    for events in ([before, *told, stale, again], [told[-1], again]):
+        table = RoutingTable()
+        for event in events:
+            table = table.apply(event)
+        route = table.route(TASK, at_hour(hour + 25))
+        assert route is not None
+        assert route.student == student_name(2)
+
+
+@pytest.mark.parametrize("stage", ["authorised", "collected", "trained", "qualified"])
+async def test_who_serves_is_not_made_again_by_a_former_owner(office: BudgetHarness, stage: Any) -> None:
+    await office.promote_first()
+    served = student(office).promotion
+    await office.handle(promotion_stage(stage, hour=90, artifact="other"))
+    assert student(office).promotion == served
+    [again] = await office.tick(90.1)
+    changed = {"id", "at", "reason"}
+    assert again.model_dump(exclude=changed) == served.model_dump(exclude=changed)
+    assert again.reason == f"still so: {served.reason}"
+    assert await office.tick_stages(90.2) == []
+
+
+async def test_a_demotion_that_is_said_again_forgets_no_example(office: BudgetHarness) -> None:
+    await office.promote_first()
+    before = student(office).promotion
+    await office.handle(drift_event(hour=90))
+    await office.tick(90)
+    await office.handle(*teacher_calls(40, 90.5, first=1000))
+    await office.handle(before.model_copy(update={"id": "stale", "at": at_hour(91)}))
+    await office.restart(office.app.state())
+    assert await office.tick_stages(92) == [(student_name(), "demoted")]
+    assert office.app.task_state(TASK).examples == 40
+    assert office.app.task_state(TASK).valid_since == at_hour(90)
+    assert await office.tick_stages(93) == []
 
 
 # What was lost

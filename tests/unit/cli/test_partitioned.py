@@ -5,10 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.budget_harness import SETTINGS
+from tests.support.capturing_bus import CapturingBus
 from typer.testing import CliRunner
 
+from understudies.budget.app import create_app
 from understudies.cli import service as service_module
 from understudies.cli.main import app
+from understudies.events import SeededIds
+from understudies.runtime.rules.rules import Rules
+from understudies.runtime.rules.source import RulesSource
+from understudies.runtime.service import Service
+from understudies.status.parts import BudgetPart, OwnedPartitions
 
 RUNNER = CliRunner()
 
@@ -48,3 +56,15 @@ def test_a_process_that_stood_by_does_not_begin_without_the_state_that_was_dealt
     result = RUNNER.invoke(app, words)
     assert result.exit_code == 2
     assert "pass --partitioned" in result.output
+
+
+async def test_its_status_tells_of_which_partitions_it_is() -> None:
+    budget = create_app(SETTINGS, bus=CapturingBus().bus, rules=Rules(), new_id=SeededIds(1))
+    running: dict[int, Service] = {2: budget, 5: budget}
+    _, read = service_module._describe_partitions("budget", lambda: running, 6, RulesSource(Rules()))
+    assert read is not None
+    part = await read(None)
+    assert isinstance(part, BudgetPart)
+    assert part.partitions == OwnedPartitions(numbers=(2, 5), count=6)
+    del running[2]
+    assert (await read(None)).model_dump()["partitions"] == {"numbers": (5,), "count": 6}

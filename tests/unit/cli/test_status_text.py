@@ -50,3 +50,12 @@ def test_a_story_is_told_in_order() -> None:
     assert "agreement 97.0% of 100: audits of what it served" in text
     assert "forecast: 7,000 calls a week" in text
     assert text.index("first call") < text.index("promoted for 25%")
+
+
+def test_what_did_not_answer_is_said_with_what_is_there() -> None:
+    missing = ("nothing answers at http://copy-1:9100", "of 6 partitions, 4 is with no copy of budget that answered")
+    overview = Overview(at=AT, source="a test", tasks=(KEPT,), missing=missing)
+    for text in shown(render_overview(overview)), shown(render_story(TaskStory(standing=KEPT, missing=missing))):
+        assert all(f"Not all is here: {what}" in " ".join(text.split()) for what in missing)
+    # Without any task there may be some that nobody told of.
+    assert "point an agent" not in shown(render_overview(Overview(at=AT, source="a test", missing=missing)))

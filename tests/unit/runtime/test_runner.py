@@ -726,6 +726,63 @@ async def test_while_work_goes_on_new_partitions_wait_for_the_next_snapshot(
     assert load_snapshot(tmp_path) == ({"handled": 1}, {("invocations", 0): 1, ("invocations", 1): 3})
 
 
+def make_moved_runner(
+    tmp_path: Path, address: str, topic_ids: dict[str, str], *, decide: bool = True
+) -> tuple[Runner, FakeRunnerBus]:
+    bus = FakeRunnerBus()
+    bus.topic_ids = topic_ids
+    snapshots = SnapshotStore(tmp_path)
+    runner = Runner(
+        CountingService(), cast(Bus, bus), snapshots=snapshots, generation=address, topic_ids_decide=decide,
+        default_offsets={("invocations", 0): 2},
+    )  # fmt: skip
+    return runner, bus
+
+
+async def save_at(tmp_path: Path, address: str, topic_ids: dict[str, str]) -> None:
+    runner, bus = make_moved_runner(tmp_path, address, topic_ids)
+    await runner.start()
+    bus.start_offsets()
+    await bus.handler([Record("invocations", 0, 4, None, b""), Record("drift", 0, 1, None, b"")])
+    await runner.stop()
+
+
+async def test_another_address_of_the_same_broker_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids = {"invocations": "calls", "drift": "changes"}
+    await save_at(tmp_path, "kafka-1:9092,kafka-2:9092", ids)
+    runner, bus = make_moved_runner(tmp_path, "kafka-2:9092", ids)
+    await runner.start()
+    for _ in range(2):
+        assert bus.start_offsets() == {("invocations", 0): 5, ("drift", 0): 2}
+    assert caplog.text == ""
+    # Nor is what the next one finds in the snapshot any less.
+    await runner.stop()
+    runner, bus = make_moved_runner(tmp_path, "kafka-1:9092", ids)
+    await runner.start()
+    assert bus.start_offsets() == {("invocations", 0): 5, ("drift", 0): 2}
+
+
+@pytest.mark.parametrize("ids", [{"invocations": "calls", "drift": "others"}, {"invocations": "calls"}])
+async def test_of_another_broker_the_offsets_are_not_those_of_the_snapshot(
+    tmp_path: Path, ids: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    await save_at(tmp_path, "kafka-1:9092", {"invocations": "calls", "drift": "changes"})
+    runner, bus = make_moved_runner(tmp_path, "kafka-2:9092", ids)
+    await runner.start()
+    assert bus.start_offsets() == {("invocations", 0): 5}
+    assert "counter does not use the offsets that its snapshot has of the topics ['drift']" in caplog.text
+
+
+async def test_offsets_of_another_generation_that_was_set_are_ignored(tmp_path: Path) -> None:
+    ids = {"invocations": "calls", "drift": "changes"}
+    await save_at(tmp_path, "before the restore", ids)
+    runner, bus = make_moved_runner(tmp_path, "after it", ids, decide=False)
+    await runner.start()
+    assert bus.start_offsets() == {("invocations", 0): 2}
+
+
 async def test_a_topic_made_anew_is_read_from_its_beginning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     runner, _, bus = make_runner(tmp_path)
     bus.topic_ids = {"invocations": "first", "promotions": "kept"}

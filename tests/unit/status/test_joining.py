@@ -1,5 +1,6 @@
 """What single services know, joined, is what one process knows."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from understudies.datasets.object_store import ObjectStore
 from understudies.judges.backends import BACKENDS
 from understudies.judges.judge_health import JudgeHealth
 from understudies.judges.materials import JudgeRefusedError
-from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.bus.task_partition import TaskPartition
+from understudies.runtime.errors import ConfigurationError, RetryLater
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.rules.source import RulesSource
 from understudies.status.joining import join_parts, join_story
@@ -29,6 +31,7 @@ from understudies.status.parts import (
     STATUS_PART,
     BudgetPart,
     EvaluatorPart,
+    OwnedPartitions,
     RouterPart,
     StatusPart,
     TrainerPart,
@@ -131,8 +134,71 @@ def test_a_proven_student_that_waits_for_approval_still_does(tmp_path: Path) -> 
 
 
 def test_without_a_budget_service_nobody_knows_the_tasks() -> None:
-    services = RunningServices([RunningProcess(url="http://router:8080")])
     with pytest.raises(ConfigurationError, match="none of these is the budget service"):
-        services._join([RouterPart(at=NOW, not_loaded={})])
-    source = services._join([BudgetPart(at=NOW, tasks=())]).source
-    assert "no evaluator was asked, so how far trials are is not known" in source
+        services_that_tell(RouterPart(at=NOW, not_loaded={})).overview()
+    overview = services_that_tell(BudgetPart(at=NOW, tasks=())).overview()
+    assert "no evaluator was asked, so how far trials are is not known" in overview.source
+    assert overview.missing == ()
+
+
+class Told(RunningProcess):
+    """A process that tells what it was given, or does not answer."""
+
+    told: StatusPart | None = None
+
+    def part(self, task: str | None = None) -> StatusPart:
+        if self.told is None:
+            raise RetryLater(f"nothing answers at {self.url}")
+        return over_the_wire(self.told)
+
+
+def services_that_tell(*parts: StatusPart | None) -> RunningServices:
+    return RunningServices([Told(url=f"http://copy-{number}:9100", told=part) for number, part in enumerate(parts)])
+
+
+def make_copy(*numbers: int, tasks: Sequence[str]) -> BudgetPart:
+    standings = tuple(TaskStanding(task=task, phase="recording", waits_for="?", promised=0.95) for task in tasks)
+    return BudgetPart(at=NOW, tasks=standings, partitions=OwnedPartitions(numbers=numbers, count=6))
+
+
+def task_of(partition: int) -> str:
+    return next(name for name in map(str, range(1000)) if TaskPartition(partition, 6).owns(name))
+
+
+def test_what_copies_that_do_not_answer_have_is_named() -> None:
+    first, second = make_copy(0, 1, 2, tasks=["a"]), make_copy(3, 5, tasks=["b"])
+    overview = services_that_tell(first, None, second).overview()
+    assert [task.task for task in overview.tasks] == ["a", "b"]
+    away, lack = overview.missing
+    assert away == "nothing answers at http://copy-1:9100"
+    assert lack.startswith(
+        "of 6 partitions, 4 is with no copy of budget that answered, so their tasks are missing here"
+    )
+    assert "no evaluator answered, so" in overview.source
+
+
+def test_copies_that_nobody_named_are_missed() -> None:
+    part = EvaluatorPart(at=NOW, trials={}, partitions=OwnedPartitions(numbers=(0, 2, 4), count=6))
+    overview = services_that_tell(make_copy(0, 1, 2, 3, 4, 5, tasks=["a"]), part).overview()
+    (lack,) = overview.missing
+    assert lack.startswith("of 6 partitions, 1, 3, 5 are with no copy of evaluator that answered, so how far trials")
+
+
+def test_a_task_that_may_be_missing_is_not_called_unknown() -> None:
+    services = services_that_tell(make_copy(0, 1, 2, 3, tasks=[task_of(0)]), None)
+    story = services.story(task_of(0))
+    assert story is not None
+    assert len(story.missing) == 2
+    assert services.story(task_of(3)) is None
+    with pytest.raises(
+        RetryLater, match=r"is not known to those that answered; nothing answers .* of 6 partitions, 4, 5"
+    ):
+        services.story(task_of(4))
+    # One that tells no partitions may know any.
+    with pytest.raises(RetryLater, match="nothing answers at http://copy-1:9100"):
+        services_that_tell(BudgetPart(at=NOW, tasks=()), None).story("a")
+
+
+def test_without_any_budget_that_answers_the_reason_is_told() -> None:
+    with pytest.raises(RetryLater, match="nothing answers at http://copy-0:9100"):
+        services_that_tell(None, RouterPart(at=NOW, not_loaded={})).overview()

@@ -56,15 +56,18 @@ class KafkaBus(Bus):
         tracer: Tracer | None = None,
         instance: str | None = None,
         partition: TaskPartition | None = None,
+        require_owned: Callable[[], None] | None = None,
     ) -> None:
         """`instance` names the process over its restarts: the group then need not wait for one that was killed.
 
         With a `partition` the bus joins no group: it reads that partition alone of the topics that are keyed by task,
-        and its service gets the events of the tasks that belong there.
+        and its service gets the events of the tasks that belong there. `require_owned` is asked in a thread before
+        anything is published, and raises StopService once another process has that partition.
         """
         super().__init__(settings, service, in_flight, tracer=tracer)
         self._instance = instance
         self._partition = partition
+        self._require_owned = require_owned
         self._is_member = settings.group_prefix is not None and partition is None
         self._misplaced_throttle = Throttle()
         self._moved = Counter[str]()
@@ -313,6 +316,9 @@ class KafkaBus(Bus):
             self._moved[record.topic] = record.offset + 1
 
     async def _deliver(self, messages: Sequence[BusMessage]) -> Sequence[BaseException | None]:
+        if self._require_owned is not None:
+            # A tick may have waited for a long batch, or the process stood still, since its state was its own.
+            await asyncio.to_thread(self._require_owned)
         return await self._publisher.send(messages)
 
     def _membership(self, topics: Sequence[Topic]) -> tuple[list[str], dict[str, Any]]:

@@ -7,6 +7,7 @@ import os
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +18,27 @@ from understudies.runtime.service import Partitionable
 from understudies.runtime.snapshots import SnapshotStore, encode_snapshot, restore_snapshot
 
 _SNAPSHOTS: Final = "snapshots"
+_UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError)
 
 _log = logging.getLogger(__name__)
 
 
 def is_split(data: Path, service: str) -> bool:
     """Return whether the state of a service in a data folder is kept by partition."""
-    return _marker(data, service).exists()
+    try:
+        return _read_marker(_marker(data, service)).count is not None
+    except FileNotFoundError:
+        return False
+    except _UNREADABLE:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Marker:
+    """What the file beside the state by partition tells: the folder's id, and once it is dealt out, among how many."""
+
+    id: str
+    count: int | None
 
 
 class PartitionFolder:
@@ -33,42 +48,68 @@ class PartitionFolder:
         self._data = data
         self._service = service
         self.count = count
+        self._is_dealt = False
 
-    async def open(self, create_empty: Callable[[], Awaitable[Partitionable]], given_up: asyncio.Event) -> str | None:
-        """Return the id of the folder; split the state of a single process, if there is one, at the first time.
+    async def open(self, given_up: asyncio.Event) -> str | None:
+        """Return the id of the folder, which it gets at the first time; its state stays as it is.
 
-        None if another process was splitting it until `given_up` was set.
+        None if another process was working on that until `given_up` was set.
         Raises ConfigurationError if the state is of another number of partitions.
         """
+        async with self._lock_marker(given_up) as lock:
+            if lock is None:
+                return None
+            path = _marker(self._data, self._service)
+            if not path.exists():
+                _write_json(path, {"id": uuid.uuid4().hex})
+            return self._require_marker(path).id
 
+    async def deal_out(self, create_empty: Callable[[], Awaitable[Partitionable]], given_up: asyncio.Event) -> bool:
+        """Split the state of a single process by partition, if there is one and nobody has; the folder is open.
+
+        It is for a process that the group has given partitions: there is no way back. False if another process was
+        splitting the state until `given_up` was set.
+        """
+        if self._is_dealt:
+            return True
+        async with self._lock_marker(given_up) as lock:
+            if lock is None:
+                return False
+            path = _marker(self._data, self._service)
+            marker = self._require_marker(path)
+            if marker.count is None:
+                await self._split(create_empty)
+                _write_json(path, {"id": marker.id, "count": self.count})
+            self._is_dealt = True
+            return True
+
+    def has_state(self, number: int) -> bool:
+        """Return whether there is state of a partition, or that of a single process, which is not dealt out yet."""
+        if is_split(self._data, self._service):
+            return self.snapshots(number).has(self._service)
+        return SnapshotStore(self._data / _SNAPSHOTS).has(self._service)
+
+    def _lock_marker(self, given_up: asyncio.Event) -> AbstractAsyncContextManager[DataLock | None]:
         def waiting(holder: str, seconds: float) -> None:
             _log.info("%s waits for process %s, which deals out the state, for %.0f s", self._service, holder, seconds)
 
-        async with wait_lock(self._data, f"{self._service}.split", waiting, given_up) as lock:
-            if lock is None:
-                return None
-            marker = _marker(self._data, self._service)
-            if not marker.exists():
-                await self._split(create_empty)
-                _write_json(marker, {"id": uuid.uuid4().hex, "count": self.count})
-            return self._read_marker(marker)
+        return wait_lock(self._data, f"{self._service}.split", waiting, given_up)
 
-    def _read_marker(self, marker: Path) -> str:
+    def _require_marker(self, path: Path) -> _Marker:
         try:
-            body: Any = json.loads(marker.read_bytes())
-            id_, count = str(body["id"]), int(body["count"])
-        except (ValueError, KeyError, TypeError) as error:
+            marker = _read_marker(path)
+        except _UNREADABLE as error:
             raise ConfigurationError(
-                f"{str(marker)!r} cannot be read ({error}): put that of a backup in its place, or remove it with "
-                f"{str(self._data / _SNAPSHOTS)!r} to start without state"
+                f"{str(path)!r} cannot be read ({error}): put that of a backup in its place, or remove it with "
+                f"{str(self._data / _SNAPSHOTS)!r} to start without state, by the option that the next start names"
             ) from error
-        if count != self.count:
+        if marker.count not in (None, self.count):
             raise ConfigurationError(
-                f"the state of {self._service} in {str(self._data)!r} is of {count} partitions, and the topics have "
-                f"{self.count}: tasks are in other partitions now. Start with another --data folder, or remove "
-                f"{str(marker)!r}: it begins without state then"
+                f"the state of {self._service} in {str(self._data)!r} is of {marker.count} partitions, and the topics "
+                f"have {self.count}: tasks are in other partitions now. Start with another --data folder and "
+                f"--in-place-of {marker.id}: it begins without state then"
             )
-        return id_
+        return marker
 
     def snapshots(self, number: int, lock: DataLock | None = None) -> SnapshotStore:
         """Return the snapshots of a partition; with its lock, none is replaced once another process has that."""
@@ -132,6 +173,12 @@ def require_whole(data: Path, service: str) -> None:
 
 def _marker(data: Path, service: str) -> Path:
     return data / f"{service}.partitions.json"
+
+
+def _read_marker(path: Path) -> _Marker:
+    """Return what a marker tells; raises one of `_UNREADABLE` if it is missing or damaged."""
+    body: Any = json.loads(path.read_bytes())
+    return _Marker(str(body["id"]), int(body["count"]) if "count" in body else None)
 
 
 def _write_json(path: Path, body: Any) -> None:

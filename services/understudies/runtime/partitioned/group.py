@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -28,6 +28,14 @@ _METADATA_MAX_AGE_MS: Final = 10_000
 _REQUEST_TIMEOUT_S: Final = 5.0
 """Longest wait for a request about offsets, which aiokafka repeats without end while the broker is away."""
 
+_COORDINATOR_TIMEOUT_S: Final = 60.0
+"""Longest wait for a request of a process that starts: a new broker makes the topic of its groups first."""
+
+UNKNOWN_FOLDER: Final = "unknown"
+"""Instead of the id of a data folder: that of a process that noted none, as one without --partitioned."""
+_NOTE: Final = "understudies data folder "
+"""Begins what is noted with a committed offset: the id of the folder with the state follows."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -38,12 +46,19 @@ class PartitionGroup:
     gets a partition waits for its lock, which this process holds until the partition's state is saved.
     """
 
-    def __init__(self, settings: BusSettings, service: str, topics: tuple[Topic, ...], count: int) -> None:
-        """`count` is the number of partitions of each topic, of which the state in the data folder is."""
+    def __init__(
+        self, settings: BusSettings, service: str, topics: tuple[Topic, ...], count: int, in_place_of: str | None = None
+    ) -> None:
+        """`count` is the number of partitions of each topic, of which the state in the data folder is.
+
+        `in_place_of` is the id of a data folder that is lost: this process may begin without its state.
+        """
         self._settings = settings
         self._service = service
         self._topics = topics
         self._count = count
+        self._in_place_of = in_place_of
+        self._folder_id = ""
         self.name = group_name(settings, service)
         self.owned: frozenset[int] = frozenset()
         self.changed = asyncio.Event()
@@ -55,6 +70,7 @@ class PartitionGroup:
 
         Raises RetryLater while the broker is unavailable, ConfigurationError if the group refuses this process.
         """
+        self._folder_id = folder_id
         self._assignor = BalancedAssignor.for_member(folder_id, _own_version())
         options: Mapping[str, Any] = parse_security(build_security(self._settings))
         consumer: Any = AIOKafkaConsumer(
@@ -102,21 +118,57 @@ class PartitionGroup:
                     f"topic {topic.name!r} has {len(found)} partitions now, and the state of {self._service} is of "
                     f"{self._count}: tasks are in other partitions, some of which nobody reads. Give the topics "
                     f"{[one.name for one in self._topics]} the same number, and start all copies with another --data "
-                    "folder: they begin without state, and read the new partitions from their beginning"
+                    f"folder and --in-place-of {self._folder_id}: they begin without state, and read the new "
+                    "partitions from their beginning"
                 )
 
-    async def fetch_committed_offsets(self, number: int) -> Offsets:
-        """Return the offsets that the group has committed of a partition that this process owns.
+    async def claim(self, number: int, *, has_state: bool) -> Offsets:
+        """Note in the group that the state of a partition is in this process's data folder, where it stays.
 
-        Raises RetryLater while the broker is unavailable.
+        Returns the offsets that the group has committed of it. `has_state` tells whether the folder has state of it.
+        Raises ConfigurationError if the state is in another folder: whoever began without it would decide again what
+        was decided long ago. Raises RetryLater while the broker is unavailable or another process owns the partition.
         """
         places = [TopicPartition(topic.name, number) for topic in self._topics]
         try:
             async with asyncio.timeout(_REQUEST_TIMEOUT_S):
-                committed = {where: await self._consumer.committed(where) for where in places}
+                found = await self._consumer._coordinator.fetch_committed_offsets(places)
         except (KafkaError, OSError) as error:
             raise RetryLater(f"no broker at {self._settings.bootstrap!r}: {error!r}") from error
-        return {(where.topic, where.partition): offset for where, offset in committed.items() if offset is not None}
+        committed: dict[TopicPartition, tuple[int, str]] = {
+            where: (found[where].offset, _noted_folder(found[where].metadata)) for where in places if where in found
+        }
+        if len(committed) < len(places) or any(folder != self._folder_id for _, folder in committed.values()):
+            self._require_state(number, committed.values(), has_state=has_state)
+            await self._note_folder({where: committed.get(where, (0, ""))[0] for where in places})
+        return {(where.topic, where.partition): offset for where, (offset, _) in committed.items() if offset > 0}
+
+    def _require_state(self, number: int, committed: Collection[tuple[int, str]], *, has_state: bool) -> None:
+        """Raise ConfigurationError if state of a partition is in another folder, as what was committed tells."""
+        others = {folder for _, folder in committed if folder} - {self._folder_id, self._in_place_of}
+        if others:
+            other = sorted(others)[0]
+            raise ConfigurationError(
+                f"{self._service} does not begin without state: the state of partition {number} is in another data "
+                f"folder, that with the id {other} in its {self._service}.partitions.json, as group {self.name!r} has "
+                f"noted; start this process with that --data. If that folder is lost, pass --in-place-of {other}: "
+                "promotions are then read from their beginning, trials and ledger begin anew"
+            )
+        handled = any(offset > 0 and not folder for offset, folder in committed)
+        if handled and not has_state and self._in_place_of != UNKNOWN_FOLDER:
+            raise ConfigurationError(
+                f"{self._service} does not begin without state: group {self.name!r} has handled events of partition "
+                f"{number}, and the data folder has no state of them; start this process with the --data of the one "
+                f"that handled them, or copy its snapshots/{self._service}.json into this folder's. If that is lost, "
+                f"pass --in-place-of {UNKNOWN_FOLDER}: promotions are then read from their beginning, trials and "
+                "ledger begin anew"
+            )
+
+    async def _note_folder(self, offsets: Mapping[TopicPartition, int]) -> None:
+        try:
+            await self._commit(offsets)
+        except (KafkaError, OSError, IllegalStateError) as error:
+            raise RetryLater(f"group {self.name!r} takes no note of the data folder: {error!r}") from error
 
     async def commit(self, offsets: Offsets) -> None:
         """Commit the offsets that saved state covers; for whoever looks at the group's lag, and starts without state.
@@ -129,8 +181,13 @@ class PartitionGroup:
         }
         if places:
             with contextlib.suppress(KafkaError, OSError, IllegalStateError):
-                async with asyncio.timeout(_REQUEST_TIMEOUT_S):
-                    await self._consumer.commit(places)
+                await self._commit(places)
+
+    async def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit offsets, each with the folder that has the state up to there."""
+        note = f"{_NOTE}{self._folder_id}"
+        async with asyncio.timeout(_REQUEST_TIMEOUT_S):
+            await self._consumer.commit({where: (offset, note) for where, offset in offsets.items()})
 
     async def stop(self) -> None:
         """Leave the group at once."""
@@ -177,6 +234,11 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has
         self._group._on_assigned()
 
 
+def _noted_folder(note: str | None) -> str:
+    """Return the id of the data folder that is noted with a committed offset; empty if none is."""
+    return note.removeprefix(_NOTE) if note and note.startswith(_NOTE) else ""
+
+
 def group_name(settings: BusSettings, service: str) -> str:
     """Return the name of a service's group; raises ConfigurationError if the settings know no groups."""
     if settings.group_prefix is None:
@@ -184,6 +246,39 @@ def group_name(settings: BusSettings, service: str) -> str:
             "--partitioned needs a consumer group: set UNDERSTUDIES_BUS_GROUP_PREFIX, and use Apache Kafka"
         )
     return f"{settings.group_prefix}-{service}"
+
+
+async def require_unshared(
+    settings: BusSettings, service: str, topics: tuple[Topic, ...], in_place_of: str | None = None
+) -> None:
+    """Raise ConfigurationError if a service's group has noted a data folder with state by partition.
+
+    For a process without --partitioned, which would begin without that state. `in_place_of` is the id of a folder that
+    is lost. Raises RetryLater while the broker is unavailable.
+    """
+    if settings.group_prefix is None:
+        return
+    name = group_name(settings, service)
+    options: Mapping[str, Any] = parse_security(build_security(settings))
+    consumer: Any = AIOKafkaConsumer(bootstrap_servers=",".join(bootstrap_servers(settings)), group_id=name, **options)
+    places = [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+    try:
+        async with asyncio.timeout(_COORDINATOR_TIMEOUT_S):
+            await consumer.start()
+            found = await consumer._coordinator.fetch_committed_offsets(places)
+    except (KafkaError, OSError) as error:
+        raise RetryLater(f"no broker at {settings.bootstrap!r}: {error!r}") from error
+    finally:
+        await stop_consumer(consumer)
+    noted = {_noted_folder(one.metadata) for one in found.values()} - {"", in_place_of}
+    if noted:
+        folder = sorted(noted)[0]
+        raise ConfigurationError(
+            f"{service} does not begin without state: that is by partition, in the data folder with the id {folder} in "
+            f"its {service}.partitions.json, as group {name!r} has noted; pass --partitioned, and that --data. If that "
+            f"folder is lost, or given up, pass --in-place-of {folder}: promotions are then read from their beginning, "
+            "trials and ledger begin anew"
+        )
 
 
 async def count_partitions(settings: BusSettings, topics: tuple[Topic, ...]) -> int:

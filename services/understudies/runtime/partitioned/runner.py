@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from understudies.runtime.bus.bus import Bus
+from understudies.runtime.bus.messages import Offsets
 from understudies.runtime.bus.task_partition import TaskPartition
 from understudies.runtime.clock import Clock
 from understudies.runtime.errors import RetryLater
@@ -15,7 +16,7 @@ from understudies.runtime.partitioned.folder import PartitionFolder
 from understudies.runtime.partitioned.group import PartitionGroup
 from understudies.runtime.process import DataLock
 from understudies.runtime.runner import Runner
-from understudies.runtime.service import Service
+from understudies.runtime.service import Partitionable, Service
 from understudies.runtime.throttle import Throttle
 from understudies.runtime.ticking import keep_ticking
 
@@ -23,8 +24,10 @@ _RETRY_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
-CreateService = Callable[[TaskPartition], Awaitable[tuple[Service, Bus]]]
-"""Creates the service of one partition, and its bus."""
+CreateService = Callable[[TaskPartition, Callable[[], None]], Awaitable[tuple[Service, Bus]]]
+"""Creates the service of one partition, and its bus, which asks the other argument before it publishes anything."""
+CreateWhole = Callable[[], Awaitable[Partitionable]]
+"""Creates a service without state, to split that of a single process."""
 
 
 class _Open(NamedTuple):
@@ -46,8 +49,10 @@ class PartitionedRunner:
         group: PartitionGroup,
         folder: PartitionFolder,
         create: CreateService,
+        create_whole: CreateWhole,
         *,
         generation: str,
+        topic_ids_decide: bool = False,
         clock: Clock,
         tick_s: float,
     ) -> None:
@@ -55,7 +60,9 @@ class PartitionedRunner:
         self._group = group
         self._folder = folder
         self._create = create
+        self._create_whole = create_whole
         self._generation = generation
+        self._topic_ids_decide = topic_ids_decide
         self._clock = clock
         self._tick_s = tick_s
         self._open: dict[int, _Open] = {}
@@ -146,25 +153,35 @@ class PartitionedRunner:
     async def _start(self, number: int, closing: asyncio.Event, lock: DataLock) -> Runner | None:
         """Start the runner of a partition, again while the broker is away; None if it is to close by then."""
         while not closing.is_set():
-            service, bus = await self._create(TaskPartition(number, self._folder.count))
             try:
-                runner = Runner(
-                    service,
-                    bus,
-                    snapshots=self._folder.snapshots(number, lock),
-                    generation=self._generation,
-                    default_offsets=await self._group.fetch_committed_offsets(number),
-                )
-                await runner.start()
+                # Before anything of the state is touched: it may be in another folder.
+                committed = await self._group.claim(number, has_state=self._folder.has_state(number))
+                if not await self._folder.deal_out(self._create_whole, closing):
+                    return None
+                return await self._start_once(number, lock, committed)
             except RetryLater as error:
-                await bus.stop()
                 if self._log_throttle():
                     _log.warning("%s cannot start partition %d and retries: %s", self.name, number, error)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(closing.wait(), _RETRY_S)
-            else:
-                return runner
         return None
+
+    async def _start_once(self, number: int, lock: DataLock, committed: Offsets) -> Runner:
+        service, bus = await self._create(TaskPartition(number, self._folder.count), lock.require_held)
+        runner = Runner(
+            service,
+            bus,
+            snapshots=self._folder.snapshots(number, lock),
+            generation=self._generation,
+            topic_ids_decide=self._topic_ids_decide,
+            default_offsets=committed,
+        )
+        try:
+            await runner.start()
+        except RetryLater:
+            await bus.stop()
+            raise
+        return runner
 
     @property
     def is_running(self) -> bool:

@@ -28,6 +28,14 @@ async def make_empty() -> BudgetApp:
     return make_budget()
 
 
+async def open_and_deal_out(data: Path, count: int = COUNT) -> str:
+    folder, never = PartitionFolder(data, "budget", count), asyncio.Event()
+    id_ = await folder.open(never)
+    assert id_ is not None
+    assert await folder.deal_out(make_empty, never)
+    return id_
+
+
 async def save_whole(data: Path) -> BudgetApp:
     """The snapshot of a single process that knows three calls of each task."""
     whole = make_budget()
@@ -43,8 +51,8 @@ async def save_whole(data: Path) -> BudgetApp:
 
 async def test_the_state_of_a_single_process_is_dealt_out_once(tmp_path: Path) -> None:
     whole = await save_whole(tmp_path)
+    id_ = await open_and_deal_out(tmp_path)
     folder = PartitionFolder(tmp_path, "budget", COUNT)
-    id_ = await folder.open(make_empty, asyncio.Event())
     seen: dict[str, int] = {}
     for number in range(COUNT):
         snapshot = folder.snapshots(number).load("budget")
@@ -62,25 +70,50 @@ async def test_the_state_of_a_single_process_is_dealt_out_once(tmp_path: Path) -
         seen |= {task: state.ledger.calls for task, state in part.tasks.items()}
     assert seen == {task: state.ledger.calls for task, state in whole.tasks.items()}
     assert not (tmp_path / "snapshots" / "budget.json").exists()
-    assert await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty, asyncio.Event()) == id_
+    assert await open_and_deal_out(tmp_path) == id_
+
+
+async def test_who_only_opens_the_folder_leaves_the_single_process_s_state_to_it(tmp_path: Path) -> None:
+    await save_whole(tmp_path)
+    whole = tmp_path / "snapshots" / "budget.json"
+    before = whole.read_bytes()
+    folder = PartitionFolder(tmp_path, "budget", COUNT)
+    assert await folder.open(asyncio.Event())
+    assert [*(tmp_path / "snapshots").rglob("*.json")] == [whole]
+    assert whole.read_bytes() == before
+    require_whole(tmp_path, "budget")
+    # Nor is it bound to a number of partitions yet.
+    assert await PartitionFolder(tmp_path, "budget", 12).open(asyncio.Event())
+    assert folder.has_state(3)
+
+
+async def test_it_knows_of_which_partitions_there_is_state(tmp_path: Path) -> None:
+    folder = PartitionFolder(tmp_path, "budget", COUNT)
+    assert await folder.open(asyncio.Event())
+    assert not folder.has_state(2)
+    assert await folder.deal_out(make_empty, asyncio.Event())
+    folder.snapshots(2).save("budget", {}, {}, "broker")
+    assert [folder.has_state(number) for number in range(3)] == [False, False, True]
 
 
 async def test_another_number_of_partitions_is_refused(tmp_path: Path) -> None:
-    await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty, asyncio.Event())
-    with pytest.raises(ConfigurationError, match="of 6 partitions, and the topics have 12"):
-        await PartitionFolder(tmp_path, "budget", 12).open(make_empty, asyncio.Event())
+    id_ = await open_and_deal_out(tmp_path)
+    with pytest.raises(ConfigurationError, match=f"of 6 partitions, and the topics have 12.* --in-place-of {id_}"):
+        await PartitionFolder(tmp_path, "budget", 12).open(asyncio.Event())
 
 
 async def test_a_damaged_marker_is_named_with_its_remedy(tmp_path: Path) -> None:
-    await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty, asyncio.Event())
+    await open_and_deal_out(tmp_path)
     (tmp_path / "budget.partitions.json").write_text("{}")
     with pytest.raises(ConfigurationError, match="put that of a backup in its place"):
-        await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty, asyncio.Event())
+        await PartitionFolder(tmp_path, "budget", COUNT).open(asyncio.Event())
+    with pytest.raises(ConfigurationError, match="pass --partitioned"):
+        require_whole(tmp_path, "budget")
 
 
 async def test_a_single_process_is_told_that_the_state_is_by_partition(tmp_path: Path) -> None:
     require_whole(tmp_path, "budget")
-    await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty, asyncio.Event())
+    await open_and_deal_out(tmp_path)
     assert is_split(tmp_path, "budget")
     with pytest.raises(ConfigurationError, match="pass --partitioned"):
         require_whole(tmp_path, "budget")
@@ -113,14 +146,21 @@ async def test_who_waits_for_the_state_to_be_dealt_out_may_give_up(tmp_path: Pat
         await go_on.wait()
         return make_budget()
 
-    first = asyncio.create_task(PartitionFolder(tmp_path, "budget", COUNT).open(make_slowly, asyncio.Event()))
+    never = asyncio.Event()
+    folders = [PartitionFolder(tmp_path, "budget", COUNT) for _ in range(3)]
+    for folder in folders:
+        await folder.open(never)
+    first = asyncio.create_task(folders[0].deal_out(make_slowly, never))
     await begun.wait()
-    second = asyncio.create_task(PartitionFolder(tmp_path, "budget", COUNT).open(make_empty, given_up))
-    third = asyncio.create_task(PartitionFolder(tmp_path, "budget", COUNT).open(make_empty, asyncio.Event()))
+    second = asyncio.create_task(folders[1].deal_out(make_empty, given_up))
+    third = asyncio.create_task(folders[2].deal_out(make_empty, never))
+    late = asyncio.create_task(PartitionFolder(tmp_path, "budget", COUNT).open(given_up))
     given_up.set()
-    assert await second is None
+    assert not await second
+    assert await late is None
     go_on.set()
-    assert await first == await third
+    assert await first
+    assert await third
 
 
 async def test_a_disk_that_is_full_as_the_state_is_dealt_out_leaves_it_as_it_was(
@@ -135,7 +175,7 @@ async def test_a_disk_that_is_full_as_the_state_is_dealt_out_leaves_it_as_it_was
     with monkeypatch.context() as patch:
         patch.setattr(SnapshotStore, "write", fail)
         with pytest.raises(StopService, match="No space left on device; it needs as much space again"):
-            await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty, asyncio.Event())
+            await open_and_deal_out(tmp_path)
     assert (tmp_path / "snapshots" / "budget.json").read_bytes() == before
     assert not is_split(tmp_path, "budget")
-    assert await PartitionFolder(tmp_path, "budget", COUNT).open(make_empty, asyncio.Event())
+    assert await open_and_deal_out(tmp_path)

@@ -15,11 +15,12 @@ from understudies.runtime.bus.bus import Bus
 from understudies.runtime.bus.messages import BatchHandler, Offsets, Record
 from understudies.runtime.bus.task_partition import TaskPartition
 from understudies.runtime.clock import SystemClock
-from understudies.runtime.errors import StopService
-from understudies.runtime.partitioned.folder import PartitionFolder
+from understudies.runtime.errors import ConfigurationError, RetryLater, StopService
+from understudies.runtime.partitioned.folder import PartitionFolder, is_split
 from understudies.runtime.partitioned.group import PartitionGroup
 from understudies.runtime.partitioned.runner import PartitionedRunner
 from understudies.runtime.service import Service
+from understudies.runtime.snapshots import SnapshotStore
 
 COUNT = 4
 SECONDS = 60
@@ -101,6 +102,9 @@ class Keeper:
     async def restore(self, state: dict[str, Any]) -> None:
         self.kept = list(state["kept"])
 
+    def keep_tasks(self, owns: Callable[[str], bool]) -> None:
+        self.kept = [value for value in self.kept if owns(value)]
+
 
 class FakeGroup:
     """Owns what it is told to."""
@@ -110,6 +114,7 @@ class FakeGroup:
         self.changed = asyncio.Event()
         self.is_left_out = False
         self.has_left = False
+        self.refusals: list[Exception] = []
 
     def give(self, *numbers: int) -> None:
         self.owned = frozenset(numbers)
@@ -120,7 +125,9 @@ class FakeGroup:
     async def wait_failed(self) -> None:
         await asyncio.Event().wait()
 
-    async def fetch_committed_offsets(self, number: int) -> Offsets:
+    async def claim(self, number: int, *, has_state: bool) -> Offsets:
+        if self.refusals:
+            raise self.refusals.pop(0)
         return {}
 
     async def commit(self, offsets: Offsets) -> None: ...
@@ -135,12 +142,15 @@ class Copy:
     def __init__(self, folder: PartitionFolder, logs: Logs) -> None:
         self.group = FakeGroup()
         self.buses: dict[int, LogBus] = {}
+        self.checks: dict[int, Callable[[], None]] = {}
         self._logs = logs
+        self.folder = folder
         self.runner = PartitionedRunner(
             "keeper",
             cast(PartitionGroup, self.group),
             folder,
             self._create,
+            self._create_whole,
             generation="",
             clock=SystemClock(),
             tick_s=0.01,
@@ -148,12 +158,18 @@ class Copy:
         self.stopping = asyncio.Event()
         self.running: asyncio.Task[None] | None = None
 
-    async def _create(self, partition: TaskPartition) -> tuple[Service, Bus]:
+    async def _create(self, partition: TaskPartition, require_owned: Callable[[], None]) -> tuple[Service, Bus]:
+        self.checks[partition.number] = require_owned
         bus = self.buses[partition.number] = LogBus(self._logs[partition.number])
         return Keeper(), cast(Bus, bus)
 
+    async def _create_whole(self) -> Keeper:
+        return Keeper()
+
     async def start(self) -> None:
-        await self.runner.join("folder")
+        id_ = await self.folder.open(self.stopping)
+        assert id_ is not None
+        await self.runner.join(id_)
         self.running = asyncio.create_task(self.runner.run(self.stopping))
 
     async def owns(self, *numbers: int) -> None:
@@ -233,6 +249,11 @@ async def test_who_has_lost_its_lock_stops_and_leaves_the_other_s_state_alone(
         # As a file system does that forgets the locks of a machine that was stopped.
         (tmp_path / "keeper-0-of-4.lock").unlink()
         await second.owns(0)
+        # Asked before anything is published.
+        with pytest.raises(StopService, match="has it now"):
+            first.checks[0]()
+        first.checks[1]()
+        second.checks[0]()
         append(logs, 0, "new")
         assert first.running is not None
         with pytest.raises(StopService, match=r"keeper-0-of-4.lock' was lost, and process [0-9]+ on .* has it"):
@@ -264,3 +285,21 @@ async def test_who_shares_no_folder_with_the_others_is_not_ready(folder: Partiti
         assert copy.runner.is_running
         copy.group.give(1, 2)
         assert not copy.runner.is_running
+
+
+async def test_who_is_refused_a_partition_ends_and_has_changed_nothing(
+    folder: PartitionFolder, logs: Logs, tmp_path: Path
+) -> None:
+    whole = SnapshotStore(tmp_path / "snapshots")
+    whole.save("keeper", {"kept": ["before"]}, {}, "")
+    async with started(Copy(folder, logs)) as copy:
+        copy.group.refusals = [RetryLater("the group rebalances"), ConfigurationError("the state is elsewhere")]
+        copy.group.give(1)
+        assert copy.running is not None
+        with pytest.raises(ConfigurationError, match="elsewhere"):
+            await asyncio.wait_for(copy.running, SECONDS)
+        assert copy.group.has_left
+        assert copy.buses == {}
+    assert whole.has("keeper")
+    assert kept(folder) == []
+    assert not is_split(tmp_path, "keeper")

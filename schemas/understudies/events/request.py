@@ -112,7 +112,11 @@ class UsageDetails(BaseModel):
     audio_prompt_tokens: int = Field(default=0, ge=0)
     audio_completion_tokens: int = Field(default=0, ge=0)
     web_searches: int = Field(default=0, ge=0, description="searches of the web that the provider made")
-    service_tier: str = Field(default="", description="tier that served the call, such as flex, priority or batch")
+    service_tier: str = Field(
+        default="",
+        description="tier that served the call, such as flex, priority or batch, "
+        "and where it had to run if that has a price of its own: batch+us",
+    )
     stated_cost_usd: Usd | None = Field(default=None, ge=0, description="cost that the provider states itself")
 
     @property

@@ -172,6 +172,8 @@ def check_response(response: Response) -> None:
     if reason not in _USUAL_FINISHES and response.goes_on:
         raise NotARecordedCall("no teacher answer: a later call goes on with its turn")
     message = response.message
+    if message.has_media:
+        raise NotARecordedCall("the answer is more than text: audio, an image, a video or a file")
     content = message.content
     texts = [content] if type(content) is str else _texts(content)
     if message.tool_calls:

@@ -18,6 +18,7 @@ from understudies.client.decoding.stream_accumulator import accumulate_chunks
 from understudies.client.encoding import InvocationEncoder
 from understudies.client.errors import NotRecorded
 from understudies.dialects.answer_errors import AnswerError
+from understudies.dialects.capabilities import unsupported_feature
 from understudies.events import Invocation, Request, Usage, encode, new_id, usd
 from understudies.importers.reader import read_calls
 
@@ -338,3 +339,13 @@ def test_an_error_among_the_chunks_of_a_stream_is_told() -> None:
     assert accumulate_chunks([{"error": error}]).failed == "upstream died"
     ended = {"choices": [{"index": 0, "delta": {}, "finish_reason": "error", "error": error}]}
     assert accumulate_chunks([half, ended]).failed == "upstream died"
+
+
+@pytest.mark.parametrize("more", [{"audio": {"id": "audio_1"}}, {"images": [{"type": "image_url"}]}])
+def test_audio_and_images_are_kept_and_are_no_lesson(more: dict[str, Any]) -> None:
+    choice = Bag(index=0, finish_reason="stop", message=Bag(role="assistant", content="yes", **more))
+    assert not decode_answer(Bag(choices=[choice], model="m")).response.says_something
+    request = asked(messages=[{"role": "user", "content": "?"}, {"role": "assistant", **more}])
+    assert unsupported_feature(request) == "messages"
+    langchain = asked([Bag(type="ai", content="", additional_kwargs={"audio": {"id": "audio_1"}})])
+    assert unsupported_feature(langchain) == "messages"

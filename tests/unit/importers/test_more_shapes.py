@@ -8,6 +8,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from understudies.dialects.capabilities import unsupported_feature
 from understudies.importers.reader import read_calls
 from understudies.importers.recorded_call import ParsedLog, RecordedCall
 
@@ -15,6 +16,7 @@ LOGS = Path(__file__).parents[2] / "fixtures" / "logs"
 NOTE = "The towels in room 12 were not changed."
 ASKED = [{"role": "user", "content": NOTE}]
 ANSWER = {"role": "assistant", "content": "cleaning"}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,eA=="}}
 COMPLETION = {"choices": [{"message": ANSWER, "finish_reason": "stop"}], "model": "gpt-4.1"}
 
 
@@ -892,3 +894,19 @@ def test_the_only_prompt_of_langchains_models_of_plain_text_is_what_was_asked(tm
     call = only(read(tmp_path, {**span, "input": {"prompts": [NOTE]}}))
     assert [(one.role, one.content) for one in call.request.messages] == [("user", NOTE)]
     assert read(tmp_path, {**span, "input": {"prompts": [NOTE, NOTE]}}).calls == []
+
+
+@pytest.mark.parametrize("more", [{"audio": {"id": "audio_1", "transcript": "cleaning"}}, {"images": [IMAGE]}])
+def test_an_answer_with_audio_or_images_is_no_lesson(tmp_path: Path, more: dict[str, Any]) -> None:
+    for content in ("cleaning", None):
+        reply = {"choices": [{"message": {**ANSWER, "content": content, **more}, "finish_reason": "stop"}]}
+        assert [one.reason for one in read(tmp_path, {"messages": ASKED, "response": reply}).skipped] == [
+            "the answer is more than text: audio, an image, a video or a file"
+        ]
+
+
+@pytest.mark.parametrize("more", [{"audio": {"id": "audio_1"}}, {"images": [IMAGE]}])
+def test_what_an_earlier_turn_said_aloud_or_drew_is_part_of_the_request(tmp_path: Path, more: dict[str, Any]) -> None:
+    said = {**ANSWER, "content": None, **more}
+    call = only(read(tmp_path, {"messages": [*ASKED, said, *ASKED], "response": COMPLETION}))
+    assert unsupported_feature(call.request) == "messages"

@@ -19,6 +19,7 @@ from understudies.importers.datasets import (
     read_pair,
 )
 from understudies.importers.helicone import is_helicone, read_helicone
+from understudies.importers.honeyhive import is_honeyhive, read_honeyhive
 from understudies.importers.invocations import is_invocation, read_invocation
 from understudies.importers.langfuse import is_langfuse, read_langfuse
 from understudies.importers.langsmith import is_langsmith, read_langsmith
@@ -32,6 +33,7 @@ from understudies.importers.openai import (
     read_preference,
     read_stored,
 )
+from understudies.importers.openai_agents import is_openai_agents, read_openai_agents
 from understudies.importers.opik import OPIK_MARKS, is_opik, read_opik
 from understudies.importers.partial_call import PartialCall
 from understudies.importers.portkey import is_portkey, read_portkey
@@ -55,6 +57,10 @@ class Format(NamedTuple):
 
 FORMATS: Final = (
     Format("invocations", is_invocation, read_invocation, frozenset({"request"})),
+    Format(
+        "openai-agents", is_openai_agents, read_openai_agents, frozenset({"span_data", "workflow_name"}), is_nested=True
+    ),
+    Format("honeyhive", is_honeyhive, read_honeyhive, frozenset({"event_type"}), is_nested=True),
     Format("spans", is_span, read_span, frozenset({"attributes", "context.span_id"}), is_nested=True),
     Format("langsmith", is_langsmith, read_langsmith, frozenset({"run_type"}), is_nested=True),
     Format("bedrock", is_bedrock, read_bedrock, frozenset({"schemaType", "modelId"})),

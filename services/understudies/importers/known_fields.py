@@ -31,6 +31,11 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "Braintrust spans": (
         *("span_attributes", "root_span_id", "span_id", "input", "output", "metadata", "metrics", "span_parents"),
     ),
+    "HoneyHive events": (
+        *("event_type", "event_id", "event_name", "session_id", "inputs", "outputs", "config", "metadata", "duration"),
+        *("parent_id", "children_ids", "user_properties"),
+    ),
+    "OpenAI Agents traces": ("span_data", "trace_id", "parent_id", "started_at", "ended_at", "workflow_name"),
     "OpenTelemetry spans": (
         *("attributes", "traceId", "spanId", "resourceSpans", "context.span_id", "context.trace_id"),
         *("span_kind", "parent_id", "status_code"),

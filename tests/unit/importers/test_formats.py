@@ -162,6 +162,33 @@ EXPECTED = {
         latency_ms=1000.0,
         usage=(1000, 100, 500),
     ),
+    "openai_agents.jsonl": Expected(
+        (1, 2, 3),
+        (
+            "the call failed: Error getting response",
+            "no teacher answer",
+            "a span that names its response alone",
+            "a span of type 'function'",
+            "a span of type 'custom'",
+            "a span of type 'trace'",
+        ),
+        episode="trace_7",
+        latency_ms=1500,
+    ),
+    "honeyhive.jsonl": Expected(
+        (1, 2),
+        (
+            "the call failed: RateLimitError: 429",
+            "an event of type 'tool'",
+            "an event of type 'chain'",
+            "an event of type 'session'",
+        ),
+        task="notes",
+        episode="stay-7",
+        cost=COST,
+        latency_ms=1500,
+        has_tools=True,
+    ),
     "posthog.jsonl": Expected(
         (1,),
         ("the call failed: 429", "an event '$ai_embedding'"),

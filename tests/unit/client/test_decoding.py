@@ -19,7 +19,7 @@ from understudies.client.encoding import InvocationEncoder
 from understudies.client.errors import NotRecorded
 from understudies.dialects.answer_errors import AnswerError
 from understudies.dialects.capabilities import unsupported_feature
-from understudies.events import Invocation, Request, Usage, encode, new_id, usd
+from understudies.events import Invocation, Request, Usage, UsageDetails, encode, new_id, usd
 from understudies.importers.reader import read_calls
 
 
@@ -349,3 +349,31 @@ def test_audio_and_images_are_kept_and_are_no_lesson(more: dict[str, Any]) -> No
     assert unsupported_feature(request) == "messages"
     langchain = asked([Bag(type="ai", content="", additional_kwargs={"audio": {"id": "audio_1"}})])
     assert unsupported_feature(langchain) == "messages"
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        ({"cache_read": 10, "cache_creation": 40}, UsageDetails(cache_write_tokens=40)),
+        (
+            {"cache_read": 10, "cache_creation": 0, "ephemeral_5m_input_tokens": 15, "ephemeral_1h_input_tokens": 25},
+            UsageDetails(cache_write_tokens=40, cache_write_1h_tokens=25),
+        ),
+        ({"priority_cache_read": 10, "priority": 90}, UsageDetails(service_tier="priority")),
+        ({"cache_read": 10, "audio": 7}, UsageDetails(audio_prompt_tokens=7)),
+        ({"cache_read": 10}, None),
+    ],
+)
+def test_what_langchain_tells_of_a_price_is_kept(details: dict[str, int], expected: UsageDetails | None) -> None:
+    counts = {"input_tokens": 100, "output_tokens": 5, "total_tokens": 105, "input_token_details": details}
+    about = {"finish_reason": "stop", "service_tier": "priority" if "priority" in details else "default"}
+    usage = decode_answer(Bag(type="ai", content="yes", usage_metadata=counts, response_metadata=about)).usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) == (100, 5, 10)
+    assert usage.details == expected
+
+
+def test_the_tier_of_a_stream_is_that_of_its_price() -> None:
+    said = {"choices": [{"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop"}], "service_tier": "flex"}
+    counted = {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 1}, "service_tier": "flex"}
+    answer = accumulate_chunks([said, counted]).to_answer()
+    assert answer.usage.details == UsageDetails(service_tier="flex")

@@ -40,6 +40,7 @@ from understudies.importers.portkey import is_portkey, read_portkey
 from understudies.importers.posthog import is_posthog, read_posthog
 from understudies.importers.request_response import REQUESTS, is_request_response, read_request_response
 from understudies.importers.spans import is_span, read_span
+from understudies.importers.vertex_predictions import is_vertex_prediction, read_vertex_prediction
 
 
 class Format(NamedTuple):
@@ -74,6 +75,7 @@ FORMATS: Final = (
     Format("helicone", is_helicone, read_helicone, frozenset({"request", "request_body", "request_created_at"})),
     Format("openai", is_stored, read_stored, frozenset({"object"})),
     Format("openai-preference", is_preference, read_preference, frozenset({"preferred_output"})),
+    Format("vertex-predictions", is_vertex_prediction, read_vertex_prediction, frozenset({"instance"})),
     Format("native", is_native, read_native, frozenset({"messages", "contents"})),
     Format("conversations", is_conversation, read_conversation, frozenset(CONVERSATIONS)),
     Format("request-response", is_request_response, read_request_response, frozenset(REQUESTS)),

@@ -41,6 +41,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
         *("span_kind", "parent_id", "status_code"),
     ),
     "Bedrock invocation logs": ("schemaType", "modelId", "operation", "input", "output", "timestamp"),
+    "Vertex AI predictions": ("instance", "prediction"),
     "requests with responses": ("request", "response"),
     "prompts with completions": (
         *("prompt", "completion", "instruction", "output", "input", "question", "answer", "query", "response"),

@@ -153,6 +153,10 @@ EXPECTED = {
         (2,), ("the call failed: errored, overloaded", "the call failed: canceled"), is_dated=False
     ),
     "vertex_batch.jsonl": Expected((1,), ("the call failed: Bad Request", "no teacher answer"), has_tools=True),
+    "vertex_predictions.jsonl": Expected(
+        (1, 2, 3, 4),
+        ("the call failed: Resource exhausted", "an instance of a model that", "an instance of a model that"),
+    ),
     "request_response.jsonl": Expected((1, 4), ("the call failed: quota", "the call failed: the reply is an error")),
     "braintrust.jsonl": Expected(
         (1,),

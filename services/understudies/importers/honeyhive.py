@@ -46,8 +46,9 @@ def read_honeyhive(record: Mapping[str, Any]) -> PartialCall:
     fields = {**rename_parameters(given), **body.fields}
     fields |= {name: record[name] for name in _CONFIGURED if record.get(name) is not None}
     offered = (inputs.get("functions"), inputs.get("tools"), config.get("tools"), record.get("tools"))
-    if tools := next((tools for value in offered if (tools := write_tools(value))), None):
-        fields["tools"] = tools
+    written = (tools for value in offered if (tools := write_tools(value)))
+    if found := next(written, []):
+        fields["tools"] = found
     return PartialCall(
         messages=first_not_none(record.get("messages"), body.messages),
         answer=_find_answer(record),

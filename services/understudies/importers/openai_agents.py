@@ -50,7 +50,7 @@ def read_openai_agents(record: Mapping[str, Any]) -> PartialCall:
 
 def _find_answer(output: object) -> object:
     """Return the reply that a span put out: the message of a chat, or the whole response of a stream."""
-    said = list_objects(output)
+    said = [*list_objects(output)]
     if len(said) != 1:
         return None
     (reply,) = said

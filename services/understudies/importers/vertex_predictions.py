@@ -63,6 +63,6 @@ def _read_answer(told: object) -> object:
     about = as_mapping(told)
     if "choices" in about:
         return dict(about)
-    candidates = list_objects(about.get("candidates"))
+    candidates = [*list_objects(about.get("candidates"))]
     written = first_not_none(about.get("content"), candidates[0].get("content") if candidates else None)
     return written if isinstance(written, str) else None

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.observer_harness import ObserverHarness, run_observer
@@ -30,8 +31,8 @@ def texts(examples: tuple[Example, ...]) -> list[str]:
     return [example.request.messages[0].text for example in examples]
 
 
-DRAWING = {"type": "image_url", "image_url": {"url": "data:image/png;base64,eA=="}}
-THOUGHT = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "yes"}]
+DRAWING: dict[str, Any] = {"type": "image_url", "image_url": {"url": "data:image/png;base64,eA=="}}
+THOUGHT: list[dict[str, Any]] = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "yes"}]
 
 
 async def test_the_dataset_holds_what_the_teacher_answered_oldest_first(scene: ObserverHarness) -> None:

@@ -45,9 +45,14 @@ def decode_request(body: Mapping[str, Any]) -> DecodedRequest:
 
 def _has_uncommon_field(messages: Any) -> bool:
     try:
-        return bool([one for one in messages if not _UNCOMMON.isdisjoint(one)])
+        # Nearly all have a role and a content alone, which is told twice as fast.
+        return bool([one for one in messages if (len(one) != 2 or "content" not in one) and _is_uncommon(one)])
     except TypeError:
         return False
+
+
+def _is_uncommon(message: Any) -> bool:
+    return not _UNCOMMON.isdisjoint(message)
 
 
 def _decode_object_arguments(body: dict[str, Any], error: ValidationError) -> Request:

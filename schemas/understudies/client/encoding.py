@@ -71,7 +71,7 @@ class InvocationEncoder:
         """Build the event of a call, before redaction."""
         request, asked = decode_request(call.arguments)
         answer, error = _decode_outcome(call)
-        told = answer or (None if call.answer is None else _read_refused(call.answer))
+        told = answer or _read_used(call)
         model = (told.model if told else "") or asked or call.teacher.model
         cost = self.price(model, told.usage) if self.price and told else None
         return Invocation(
@@ -94,10 +94,12 @@ class InvocationEncoder:
         )
 
 
-def _read_refused(answer: object) -> DecodedResponse | None:
-    """Return the answer that a client refused, for what it costs: no student may learn from it."""
+def _read_used(call: TeacherCall) -> DecodedResponse | None:
+    """Return what came of an answer that broke off, or that a client refused, for its cost: it teaches nothing."""
     try:
-        return decode_answer(answer, from_provider=True)
+        if call.chunks:
+            return accumulate_chunks(call.chunks).to_answer()
+        return None if call.answer is None else decode_answer(call.answer, from_provider=True)
     except (AnswerError, NotRecorded, ValueError):
         return None
 

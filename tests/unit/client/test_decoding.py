@@ -1,5 +1,6 @@
 """Arguments and answers of several libraries are read as one form of request and answer."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -377,3 +378,21 @@ def test_the_tier_of_a_stream_is_that_of_its_price() -> None:
     counted = {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 1}, "service_tier": "flex"}
     answer = accumulate_chunks([said, counted]).to_answer()
     assert answer.usage.details == UsageDetails(service_tier="flex")
+
+
+def test_what_a_broken_stream_has_told_of_its_usage_is_its_cost() -> None:
+    counts = {"input_tokens": 100, "output_tokens": 1}
+    message = {"type": "message", "role": "assistant", "model": "c", "content": [], "usage": counts}
+    begun = {"type": "message_start", "message": message}
+    opened = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+    said = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "yes"}}
+    call = TeacherCall(
+        TeacherInfo("t", "", {}), START, None, copy_arguments(("hi",), {}), 5.0, None, [begun, opened, said], "dropped"
+    )
+    event = InvocationEncoder("default", None, per_million(10, 0), new_id, 100_000).build_invocation(call)
+    assert (event.response, event.error, event.model) == (None, "dropped after 3 chunks", "c")
+    assert (event.usage, event.cost_usd) == (Usage(prompt_tokens=100, completion_tokens=1), usd("0.001"))
+    unreadable = InvocationEncoder("default", None, None, new_id, 100_000).build_invocation(
+        dataclasses.replace(call, chunks=[{"type": "ping"}])
+    )
+    assert unreadable.usage == Usage()

@@ -424,7 +424,8 @@ class _Model:
 class _Callbacks(list[Any]):
     """Callbacks in the manner of LangChain's manager."""
 
-    copy = copy.copy
+    def copy(self) -> "_Callbacks":
+        return _Callbacks(self)
 
     def add_handler(self, handler: Any) -> None:
         self.append(handler)

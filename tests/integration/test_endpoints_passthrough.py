@@ -245,3 +245,14 @@ async def test_a_caller_of_http_1_0_gets_a_stream_that_ends_with_the_connection(
     assert stream.startswith(b"data: ")
     assert stream.endswith(b"data: [DONE]\n\n")
     assert (await house.event()).streamed
+
+
+@pytest.mark.parametrize("path", ["/v1beta/models/gemini-2.5-flash:generateContent", "/v1beta/models/x:countTokens"])
+async def test_a_path_of_geminis_own_api_is_told_with_its_remedy(build: BuildHarness, path: str) -> None:
+    house = await build()
+    got = await house.send("POST", path, json={"contents": []})
+    assert got.status == 404
+    assert b"https://generativelanguage.googleapis.com/v1beta/openai" in got.body
+    other = await house.send("POST", "/v1beta/models", json={})
+    assert other.status == 404
+    assert b"the APIs are under /v1" in other.body

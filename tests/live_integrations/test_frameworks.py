@@ -113,6 +113,36 @@ async def test_litellm(
         assert call["usage"]["prompt_tokens"] > 0
 
 
+async def test_a_shadowed_model_of_langchain_is_recorded_whatever_is_made_of_it(
+    teacher: FakeTeacher, recorded: Recorded
+) -> None:
+    langchain = framework("langchain_openai", "langchain-openai")
+    prompts = framework("langchain_core.prompts", "langchain-core")
+    model = langchain.ChatOpenAI(model="gpt-4o-mini", base_url=teacher.url, api_key="sk-test", temperature=0)
+    shadow: Any = recorded.client.shadow(model, task="triage", episode="e-1")
+    tool = {"type": "function", "function": {"name": "find", "parameters": {"type": "object", "properties": {}}}}
+    schema = {"title": "Label", "type": "object", "properties": {"label": {"type": "string"}}, "required": ["label"]}
+    asked = [("system", SYSTEM), ("user", QUESTION)]
+    prompt = prompts.ChatPromptTemplate.from_messages(asked)
+    await shadow.ainvoke(asked)
+    await shadow.bind_tools([tool]).ainvoke(asked)
+    assert [chunk async for chunk in shadow.bind(stop=["x"]).astream(asked)]
+    await shadow.abatch([asked, asked])
+    await (prompt | shadow).ainvoke({})
+    await (prompt | shadow).abatch([{}])
+    await (shadow | str).ainvoke(asked)
+    await shadow.with_retry().ainvoke(asked)
+    teacher.text = '{"label": "lost"}'
+    await shadow.with_structured_output(schema, method="json_schema").ainvoke(asked)
+    calls = recorded.calls()
+    assert len(calls) == 10
+    assert all((call["task"], call["episode"]) == ("triage", "e-1") for call in calls)
+    assert all(texts(call)[:2] == [("system", SYSTEM), ("user", QUESTION)] for call in calls)
+    assert calls[1]["tools"][0]["function"]["name"] == "find"
+    assert calls[-1]["response_format"]["type"] == "json_schema"
+    assert len(teacher.asked) == 10
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_langchain(teacher: FakeTeacher, recorded: Recorded, stream: bool) -> None:
     langchain = framework("langchain_openai", "langchain-openai")

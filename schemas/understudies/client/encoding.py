@@ -71,8 +71,9 @@ class InvocationEncoder:
         """Build the event of a call, before redaction."""
         request, asked = decode_request(call.arguments)
         answer, error = _decode_outcome(call)
-        model = (answer.model if answer else "") or asked or call.teacher.model
-        cost = self.price(model, answer.usage) if self.price and answer else None
+        told = answer or _read_used(call)
+        model = (told.model if told else "") or asked or call.teacher.model
+        cost = self.price(model, told.usage) if self.price and told else None
         return Invocation(
             id=self.new_id(call.at),
             at=call.at,
@@ -89,8 +90,18 @@ class InvocationEncoder:
             latency_ms=call.latency_ms,
             fingerprint=fingerprint(request),
             tags=dict(call.teacher.tags),
-            usage=answer.usage if answer else Usage(),
+            usage=told.usage if told else Usage(),
         )
+
+
+def _read_used(call: TeacherCall) -> DecodedResponse | None:
+    """Return what came of an answer that broke off, or that a client refused, for its cost: it teaches nothing."""
+    try:
+        if call.chunks:
+            return accumulate_chunks(call.chunks).to_answer()
+        return None if call.answer is None else decode_answer(call.answer, from_provider=True)
+    except (AnswerError, NotRecorded, ValueError):
+        return None
 
 
 def _decode_outcome(call: TeacherCall, *, from_provider: bool = False) -> tuple[DecodedResponse | None, str | None]:

@@ -4,7 +4,7 @@ import functools
 import inspect
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -13,9 +13,10 @@ from understudies.client.calls import CallArguments, TeacherCall, TeacherInfo, c
 from understudies.client.client_proxy import ClientProxy, is_of_official_client, is_official_client, is_own_name
 from understudies.client.errors import describe_error
 from understudies.client.http_bodies import HttpBody, tap_http_manager
+from understudies.client.langchain_models import is_langchain_model, leads_to_calls, told_copy
 from understudies.client.raw_responses import TappedResponse, is_raw_response
 from understudies.client.recorder import CallRecorder
-from understudies.client.router_mark import Marks, begin_marks, is_marked, watch_client
+from understudies.client.router_mark import Marks, begin_marks, is_marked, read_answer, watch_client
 from understudies.client.stream_managers import tap_manager
 from understudies.client.stream_taps import ABANDONED, tap_stream
 from understudies.client.telemetry import current_traceparent
@@ -28,6 +29,7 @@ TaskSource = Callable[[], str | None] | None
 """A function that returns a call's task at the time of the call, where not all calls of a teacher have the same."""
 
 _MAX_TEXT = 500
+_RECORDED_AS = "_understudies_recorded_as"
 _RECORDED_METHODS = frozenset({"invoke", "ainvoke", "stream", "astream"})
 
 
@@ -49,7 +51,11 @@ class Instrumentor:
         self._task = task
 
     def wrap(self, teacher: Any) -> Any:
-        """Return the recorded teacher: a function for a function, otherwise a proxy."""
+        """Return the recorded teacher: a function for a function, otherwise a proxy.
+
+        A teacher that this recorder records already is recorded once, as what it is shadowed last.
+        """
+        teacher = self._unwrap(teacher)
         if is_official_client(teacher):
             self._watch(teacher)
             return ClientProxy(teacher, self.wrap_function)
@@ -66,6 +72,7 @@ class Instrumentor:
 
         Of the positional arguments only those in the slice `recorded_arguments` are recorded.
         """
+        teacher = self._unwrap(teacher)
         self._watch(getattr(getattr(teacher, "__self__", None), "_client", None))
         is_official = is_of_official_client(teacher)
         if inspect.iscoroutinefunction(teacher):
@@ -79,7 +86,7 @@ class Instrumentor:
                     raise
                 return running.record_answer(answer, from_provider=is_official)
 
-            return _copy_metadata(teacher, called_async)
+            return self._mark(teacher, called_async)
 
         def called(*args: Any, **kwargs: Any) -> Any:
             running = self.start_call(args[recorded_arguments], kwargs)
@@ -90,7 +97,50 @@ class Instrumentor:
                 raise
             return running.record_answer(answer, from_provider=is_official)
 
-        return _copy_metadata(teacher, called)
+        return self._mark(teacher, called)
+
+    def _mark(self, teacher: Callable[..., Any], wrapper: Callable[..., Any]) -> Callable[..., Any]:
+        functools.update_wrapper(wrapper, teacher)
+        setattr(wrapper, _RECORDED_AS, (self.recorder, teacher))
+        return wrapper
+
+    def _unwrap(self, teacher: Any) -> Any:
+        """Return what is recorded by this recorder already without its record, or the teacher itself."""
+        inner: Any = None
+        if type(teacher) is ClientProxy:
+            instrumentor = getattr(teacher._understudies_wrap, "__self__", None)
+            recorder, inner = getattr(instrumentor, "recorder", None), teacher._understudies_part
+        elif type(teacher) in (_Proxy, _CallableProxy):
+            recorder, inner = teacher._understudies_instrumentor.recorder, teacher._understudies_teacher
+        else:
+            recorder, inner = getattr(teacher, "__dict__", {}).get(_RECORDED_AS, (None, None))
+        return self._unwrap(inner) if recorder is self.recorder else teacher
+
+    def record(
+        self,
+        arguments: Mapping[str, Any],
+        answer: Any = None,
+        *,
+        at: datetime,
+        latency_ms: float,
+        error: str | None = None,
+        task: str | None = None,
+        episode: str | None = None,
+    ) -> bool:
+        """Record a finished call that a framework told of; the task is that of the shadow. Never raises."""
+        try:
+            about, own = self._describe()
+            given = copy_arguments((), dict(arguments))
+            call = TeacherCall(about, at, own or episode, given, latency_ms, answer, error=error)
+            return self.recorder.put(call, given.characters)
+        except Exception as failure:  # noqa: BLE001 - no failure here may disturb the agent
+            return self.recorder.count_loss("unreadable", detail=describe_error(failure))
+
+    def _describe(self) -> tuple[TeacherInfo, str | None]:
+        """Return the teacher with the task of a call that begins now, and its episode."""
+        episode = self._episode() if callable(self._episode) else self._episode
+        about = self._teacher_info if self._task is None else replace(self._teacher_info, task=self._task())
+        return about, episode
 
     def _watch(self, client: Any) -> None:
         try:
@@ -101,10 +151,7 @@ class Instrumentor:
     def start_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "CallRecording":
         """Begin the record of a call with the teacher's arguments."""
         try:
-            episode = self._episode() if callable(self._episode) else self._episode
-            about = self._teacher_info
-            if self._task is not None:
-                about = replace(about, task=self._task())
+            about, episode = self._describe()
             arguments = copy_arguments(args, kwargs)
             recording = CallRecording(self.recorder, about, arguments, self._now(), episode, current_traceparent())
             recording.marks = begin_marks()
@@ -135,7 +182,7 @@ class CallRecording:
         self._episode = episode
         self._traceparent = trace
         self._started = time.perf_counter()
-        self.marks: Marks = []
+        self.marks = Marks()
 
     def record_answer(self, answer: Any, *, from_provider: bool = False) -> Any:
         """Record the teacher's answer and return it, or a proxy for it if it is a stream."""
@@ -163,16 +210,19 @@ class CallRecording:
 
     def _note_mark(self, answer: Any) -> None:
         if is_marked(answer):
-            self.marks.append("")
+            self.marks.passed_router = True
 
     @property
     def _is_streaming(self) -> bool:
         return self._arguments is not None and self._arguments.named.get("stream") is True
 
     def record_error(self, error: BaseException) -> None:
-        """Record that the teacher raised."""
+        """Record that the teacher raised, with what it answered where only the client refused that, as `parse` does."""
         self._note_mark(error)
-        self._record(None, error=describe_error(error))
+        answer = getattr(error, "completion", None)
+        if answer is None and not hasattr(error, "response"):
+            answer = read_answer(self.marks.response)
+        self._record(answer, error=describe_error(error))
 
     def _record_awaitable(self, answer: Any, *, from_provider: bool) -> Any:
         if hasattr(answer, "add_done_callback"):  # a future is returned as the same object
@@ -208,7 +258,8 @@ class CallRecording:
     def _record(self, answer: Any, chunks: list[Any] | None = None, error: str | None = None) -> None:
         if self._arguments is None or self._at is None:
             return
-        if self.marks:
+        self.marks.response = None
+        if self.marks.passed_router:
             self._recorder.count_passed()
             return
         latency_ms = (time.perf_counter() - self._started) * 1000
@@ -256,16 +307,26 @@ class _Proxy:
         if name in _RECORDED_METHODS and callable(value):
             # the second argument of these methods is configuration, which is not recorded
             return self._understudies_instrumentor.wrap_function(value, slice(1))
+        if leads_to_calls(name) and is_langchain_model(self._understudies_teacher):
+            return getattr(self._understudies_told, name)
         return value
+
+    def __or__(self, other: Any) -> Any:
+        return self._understudies_told | other
+
+    def __ror__(self, other: Any) -> Any:
+        return other | self._understudies_told
+
+    @property
+    def _understudies_told(self) -> Any:
+        """The teacher, or a copy of a model of LangChain that tells its calls."""
+        teacher = self._understudies_teacher
+        return told_copy(teacher, self._understudies_instrumentor) if is_langchain_model(teacher) else teacher
 
 
 class _CallableProxy(_Proxy):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._understudies_instrumentor.wrap_function(self._understudies_teacher)(*args, **kwargs)
-
-
-def _copy_metadata(teacher: Callable[..., Any], wrapper: Callable[..., Any]) -> Callable[..., Any]:
-    return functools.update_wrapper(wrapper, teacher)
 
 
 __all__ = ["ABANDONED", "CallRecording", "EpisodeSource", "Instrumentor", "TaskSource"]

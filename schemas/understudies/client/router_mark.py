@@ -6,20 +6,27 @@ of raw answers, streams and errors; for answers that they parse, a hook of their
 
 from collections.abc import Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Final
 
 _HEADER: Final = "x-understudies-invocation"
 _WATCHED: Final = "_understudies_watched"
 
-Marks = list[str]
-"""The events that the router names during a call; empty if it did not pass the router."""
+
+@dataclass(slots=True)
+class Marks:
+    """What HTTP told of a call: whether it passed the router, which names its event, and the last response."""
+
+    passed_router: bool = False
+    response: Any = None
+
 
 _CURRENT: Final[ContextVar[Marks | None]] = ContextVar("understudies_marks", default=None)
 
 
 def begin_marks() -> Marks:
-    """Return a list that takes the marks of what is called from here on."""
-    marks: Marks = []
+    """Return what takes the marks of what is called from here on."""
+    marks = Marks()
     _CURRENT.set(marks)
     return marks
 
@@ -41,15 +48,26 @@ def watch_client(client: Any) -> None:
     setattr(http, _WATCHED, True)
 
 
+def read_answer(response: Any) -> Any:
+    """Return the JSON of an answer that has been read and tells success, or None."""
+    if response is None or not getattr(response, "is_success", False):
+        return None
+    try:
+        return response.json()
+    except Exception:  # noqa: BLE001 - it is a stream, or no JSON: then there is nothing to read
+        return None
+
+
 def _headers(holder: Any) -> Mapping[str, str]:
     headers = getattr(holder, "headers", None)
     return headers if isinstance(headers, Mapping) else {}
 
 
 def _note(response: Any) -> None:
-    marks, mark = _CURRENT.get(), response.headers.get(_HEADER)
-    if marks is not None and mark:
-        marks.append(mark)
+    marks = _CURRENT.get()
+    if marks is not None:
+        marks.passed_router = marks.passed_router or bool(response.headers.get(_HEADER))
+        marks.response = response
 
 
 async def _note_async(response: Any) -> None:

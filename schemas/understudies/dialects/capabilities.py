@@ -8,8 +8,6 @@ from understudies.events import Request
 PROVIDER_STATE: Final = "provider_state"
 """The parameter of a canonical request that lists references in it that only the provider can resolve."""
 
-_TEXT_PARTS: Final = ("text", "refusal")
-
 
 def student_can_answer(request: Request) -> bool:
     """Return whether a student can answer the request."""
@@ -29,7 +27,7 @@ def unsupported_feature(request: Request) -> str | None:
         if name not in _IGNORED and _UNSUPPORTED.get(name, is_switched_on)(value):
             return name
     for message in request.messages:
-        if isinstance(message.content, list) and _has_more_than_text(message.content):
+        if message.has_more_than_text:
             return "messages"
     if request.tools and not all(map(_is_function, request.tools)):
         return "tools"
@@ -46,10 +44,6 @@ def _is_function(tool: Mapping[str, Any]) -> bool:
     """Return whether a tool is a function of the caller; one of the provider's may be named by its key alone."""
     kind = tool.get("type")
     return kind == "function" or (kind is None and ("function" in tool or "name" in tool))
-
-
-def _has_more_than_text(parts: list[dict[str, Any]]) -> bool:
-    return any(part.get("type", "text") not in _TEXT_PARTS for part in parts)
 
 
 def _is_multimodal(value: Any) -> bool:

@@ -13,12 +13,14 @@ _DETAILS: Final = frozenset(
 _PRICED_DETAILS: Final = ("audio_tokens", "cache_write_tokens", "web_search_requests")
 _PRICED: Final = frozenset(
     {"cost", "cache_creation", "cache_creation_input_tokens", "server_tool_use", "service_tier", "cost_details"}
-    | {"speed"}
+    | {"speed", "inference_geo", "cost_in_usd_ticks"}
 )
 FAST: Final = "fast"
 """The tier of a call that Anthropic served in fast mode, which its usage tells as the speed."""
 _USUAL_TIERS: Final = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand"})
+_USUAL_PLACES: Final = frozenset({"", "global", "not_available"})
 _MAX_COST_USD: Final = 1_000_000
+_TICKS_PER_USD: Final = 10**10
 _ITERATED: Final = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _OTHER_MODELS: Final = frozenset({"advisor_message", "fallback_message"})
 """Iterations of Anthropic's usage that another model answered."""
@@ -51,7 +53,9 @@ def read_details(usage: Mapping[str, Any], tier: Any = None, web_searches: int =
     served_by = _read_tier(tier) or _read_tier(usage.get("service_tier"))
     if usage.get("speed") == FAST:
         served_by = FAST
-    stated = read_stated_cost(usage) if "cost" in usage else None
+    if (place := usage.get("inference_geo")) and isinstance(place, str) and place not in _USUAL_PLACES:
+        served_by = join_tiers(served_by, place)
+    stated = read_stated_cost(usage) if "cost" in usage or "cost_in_usd_ticks" in usage else None
     if not (write or searches or served_by or stated or any(audio)):
         return None  # told before the model is built, which takes longer than all of the above
     return UsageDetails(
@@ -105,19 +109,28 @@ def reasoning_apart(usage: Mapping[str, Any]) -> int:
 
 
 def read_stated_cost(usage: Mapping[str, Any]) -> Decimal | None:
-    """Return the cost in US dollars that a provider states itself, such as OpenRouter or Perplexity.
+    """Return the cost in US dollars that a provider states itself, such as OpenRouter, Perplexity or xAI.
 
-    With a caller's own key OpenRouter charges a fee beside what the provider upstream charges.
+    With a caller's own key OpenRouter charges a fee beside what the provider upstream charges. xAI counts ticks of
+    1e-10 dollars; see https://docs.x.ai/developers/cost-tracking.
     """
     stated = usage.get("cost")
     if isinstance(stated, dict):
         stated = stated.get("total_cost")
+    ticks = usage.get("cost_in_usd_ticks")
+    if stated is None and isinstance(ticks, int) and not isinstance(ticks, bool):
+        stated = ticks / _TICKS_PER_USD
     if isinstance(stated, bool) or not isinstance(stated, int | float) or not 0 < stated < _MAX_COST_USD:
         return None
     upstream = object_or_empty(usage.get("cost_details")).get("upstream_inference_cost")
     if usage.get("is_byok") is True and isinstance(upstream, int | float) and 0 < upstream < _MAX_COST_USD:
         return usd(usd(stated) + usd(upstream))
     return usd(stated)
+
+
+def join_tiers(*tiers: str) -> str:
+    """Join the names of conditions that together make the price of a call, each once."""
+    return "+".join(dict.fromkeys(part for tier in tiers for part in tier.split("+") if part))
 
 
 def _read_tier(tier: Any) -> str:

@@ -18,6 +18,7 @@ from understudies.events.invocation import BIASED, Invocation, Origin, Reason, R
 from understudies.events.money import Usd, usd, usd_text
 from understudies.events.promotion import Promotion, Stage
 from understudies.events.request import (
+    MEDIA_PARTS,
     FunctionCall,
     LabelProbability,
     Message,
@@ -57,6 +58,7 @@ __all__ = [
     "CANONICAL_FORM",
     "DRIFT",
     "INVOCATIONS",
+    "MEDIA_PARTS",
     "NOTHING_WITHHELD",
     "NOT_STEERED",
     "PROMOTIONS",

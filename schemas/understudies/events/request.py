@@ -77,6 +77,28 @@ class Message(BaseModel):
             return self.content
         return "\n".join(str(part["text"]) for part in self.content if isinstance(part.get("text"), str))
 
+    @property
+    def has_more_than_text(self) -> bool:
+        """Return whether the content has parts that `text` does not tell, such as images, files and audio."""
+        return isinstance(self.content, list) and not all(map(_is_text, self.content))
+
+    @property
+    def has_media(self) -> bool:
+        """Return whether the content has parts that are said in no text at all: audio, images, videos or files."""
+        return isinstance(self.content, list) and any(part.get("type") in MEDIA_PARTS for part in self.content)
+
+
+_TEXT_PARTS = ("text", "refusal")
+MEDIA_PARTS = (
+    *("audio", "input_audio", "output_audio", "image", "image_url", "input_image", "output_image", "video"),
+    *("video_url", "file", "input_file", "document"),
+)
+"""The types of parts without a text."""
+
+
+def _is_text(part: JsonObject) -> bool:
+    return part["type"] in _TEXT_PARTS if "type" in part else isinstance(part.get("text"), str)
+
 
 class Request(BaseModel):
     """The agent's request: the messages, and everything else that determines the answer."""
@@ -112,7 +134,11 @@ class UsageDetails(BaseModel):
     audio_prompt_tokens: int = Field(default=0, ge=0)
     audio_completion_tokens: int = Field(default=0, ge=0)
     web_searches: int = Field(default=0, ge=0, description="searches of the web that the provider made")
-    service_tier: str = Field(default="", description="tier that served the call, such as flex, priority or batch")
+    service_tier: str = Field(
+        default="",
+        description="tier that served the call, such as flex, priority or batch, "
+        "and where it had to run if that has a price of its own: batch+us",
+    )
     stated_cost_usd: Usd | None = Field(default=None, ge=0, description="cost that the provider states itself")
 
     @property
@@ -169,9 +195,13 @@ class Response(BaseModel):
 
     @property
     def says_something(self) -> bool:
-        """Return whether there is an answer: text, even an empty one, or tool calls, in a turn that does not go on."""
+        """Return whether there is an answer: text, even an empty one, or tool calls, in a turn that does not go on.
+
+        One with audio or images is none, as nobody can learn from it what it says.
+        """
         message = self.message
-        return (message.content is not None or bool(message.tool_calls)) and not self.goes_on
+        is_said = message.content is not None or bool(message.tool_calls)
+        return is_said and not self.goes_on and not message.has_media
 
     @property
     def goes_on(self) -> bool:

@@ -154,7 +154,9 @@ def _batch(calls: Sequence[PricedCall], total: Decimal) -> Iterator[Alternative]
     cost = Decimal(0)
     for call in calls:
         details = (call.usage.details or UsageDetails()).model_copy(update={"service_tier": "batch"})
-        cost += _cost(call, usage=call.usage.model_copy(update={"details": details})) or Decimal(0)
+        batched = _cost(call, usage=call.usage.model_copy(update={"details": details}))
+        # A model without a price for batches is not free in one.
+        cost += (_cost(call) or Decimal(0)) if batched is None else batched
     yield _alternative("the batch tier", total, total - cost, "for calls that can wait for hours")
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from understudies.events import Usage, UsageDetails, usd
+
+if TYPE_CHECKING:
+    from genai_prices.types import PriceCalculation
 
 DEFAULT_TEACHER_CALL_USD = usd("0.03")
 """Assumed cost of a teacher's call without a price, and without a known model and usage."""
@@ -91,7 +94,8 @@ def call_cost(model: str, usage: Usage, *, at: datetime | None = None) -> Decima
     import genai_prices
 
     counted = genai_prices.Usage(**_list_usage(usage))
-    context = _list_context(details)
+    tier, place = _split_tier("" if details is None else details.service_tier)
+    context = _list_context(tier)
     for reference in _references(model):
         try:
             price = genai_prices.calc_price(counted, **reference, genai_request_timestamp=at, price_context=context)
@@ -99,12 +103,35 @@ def call_cost(model: str, usage: Usage, *, at: datetime | None = None) -> Decima
             continue
         if _AUDIO_NAME.search(model) and price.model_price.input_audio_mtok is None:
             continue  # its list price is that of text, and audio costs many times as much
-        if details is not None and details.service_tier == _FAST:
-            usual = genai_prices.calc_price(counted, **reference, genai_request_timestamp=at)
-            if price.total_price == usual.total_price:
-                continue  # the list does not know what this model costs in fast mode, which is several times as much
-        return usd(price.total_price)
+        if details is not None and not _is_listed(price, details, context, at):
+            continue
+        if place != _US_ONLY:
+            return usd(price.total_price)
+        searches = Decimal(0) if details is None else details.web_searches * _search_usd(price)
+        return usd((price.total_price - searches) * _US_ONLY_FACTOR + searches)
     return None
+
+
+def _is_listed(
+    price: PriceCalculation, details: UsageDetails, context: dict[str, str] | None, at: datetime | None
+) -> bool:
+    """Return whether the list knows the price of all that the details tell, rather than only the usual one.
+
+    The list itself gives the usual price for a tier it does not know, and nothing for searches without a price.
+    """
+    if details.web_searches and price.model_price.web_searches_kcount is None:
+        return False
+    tier, place = _split_tier(details.service_tier)
+    if place and (place != _US_ONLY or price.provider.id != "anthropic"):
+        return False
+    if context is None or (price.provider.id, tier) in _AT_THE_USUAL_PRICE:
+        return True
+    when = at or datetime.now(tz=UTC)
+    return any(
+        all(context.get(name) == value for name, value in variant.when.items())
+        and (variant.constraint is None or variant.constraint.active(when))
+        for variant in price.model.price_variants or ()
+    )
 
 
 def _list_usage(usage: Usage) -> dict[str, int]:
@@ -133,11 +160,21 @@ def _list_usage(usage: Usage) -> dict[str, int]:
     return counts
 
 
-def _list_context(details: UsageDetails | None) -> dict[str, str] | None:
+def _split_tier(named: str) -> tuple[str, str]:
+    """Return the tier, and the place where the inference had to run, which comes alone or after a `+`."""
+    tier, _, place = named.rpartition("+")
+    return (tier, place) if tier or place == _US_ONLY else (place, "")
+
+
+def _search_usd(price: PriceCalculation) -> Decimal:
+    per_thousand = price.model_price.web_searches_kcount
+    return per_thousand / 1000 if isinstance(per_thousand, Decimal) else Decimal(0)
+
+
+def _list_context(tier: str) -> dict[str, str] | None:
     """Return the conditions under which the list has other prices."""
-    if details is None or not details.service_tier:
+    if not tier:
         return None
-    tier = details.service_tier
     if tier == _FAST:
         return {"service_tier": tier, "speed": tier}  # OpenAI's name and Anthropic's
     return {"processing": "batch"} if tier == "batch" else {"service_tier": tier}
@@ -184,6 +221,14 @@ def _references(model: str) -> list[dict[str, Any]]:
 
 
 _FAST = "fast"
+_AT_THE_USUAL_PRICE = frozenset({("groq", "flex")})
+"""Providers' tiers without a price of their own; see https://console.groq.com/docs/flex-processing."""
+_US_ONLY = "us"
+_US_ONLY_FACTOR = Decimal("1.1")
+"""What inference in the United States alone costs on Claude's own API, relative to the usual price of all tokens.
+
+See https://platform.claude.com/docs/en/about-claude/pricing and manage-claude/data-residency there.
+"""
 _AUDIO_NAME = re.compile(r"(?i)(?:^|[-/._])(?:audio|realtime)(?:$|[-._@])")
 _BEDROCK_NAME = re.compile(
     r"(?:[a-z]{2}(?:-gov)?\.|apac\.|global\.)?(?:ai21|amazon|anthropic|cohere|deepseek|meta|mistral)\."

@@ -20,6 +20,7 @@ from understudies.importers.logger_marks import (
     withheld_mark,
 )
 
+MORE_THAN_TEXT: Final = "the answer is more than text: audio, an image, a video or a file"
 _ERROR_FIELDS: Final = frozenset(
     {"error", "errors", "error_message", "errorMessage", "errorCode", "error_code", "error_str", "error_information"}
     | {"error_info", "error_type", "errorType", "error_class", "exception", "exception_message", "failure_reason"}
@@ -172,6 +173,8 @@ def check_response(response: Response) -> None:
     if reason not in _USUAL_FINISHES and response.goes_on:
         raise NotARecordedCall("no teacher answer: a later call goes on with its turn")
     message = response.message
+    if message.has_media:
+        raise NotARecordedCall(MORE_THAN_TEXT)
     content = message.content
     texts = [content] if type(content) is str else _texts(content)
     if message.tool_calls:

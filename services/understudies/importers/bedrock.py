@@ -17,6 +17,7 @@ from understudies.importers.fields import (
 )
 from understudies.importers.json_parsing import NotARecordedCall
 from understudies.importers.partial_call import PartialCall
+from understudies.importers.reply_facts import find_tier
 from understudies.importers.usage import NO_USAGE, parse_usage
 
 _ARN: Final = re.compile(r"^arn:[^/]*/")
@@ -43,7 +44,17 @@ def read_bedrock(record: Mapping[str, Any]) -> PartialCall:
     call.tags = parse_tags(metadata)
     call.episode = find_id(("episode", "session_id", "sessionid"), metadata)
     call.latency_ms = _find_latency(reply)
+    call.tier = _find_tier(reply) or find_tier(as_mapping(given.get("inputBodyJson")))
     return call
+
+
+def _find_tier(reply: object) -> str:
+    """Return the tier that a reply names, or the last event of a stream that does."""
+    for event in reversed(reply if isinstance(reply, list) else [reply]):
+        told = as_mapping(event)
+        if tier := find_tier(told) or find_tier(as_mapping(told.get("metadata"))):
+            return tier
+    return ""
 
 
 def _read_usage(given: Mapping[str, Any], told: Mapping[str, Any]) -> Usage:

@@ -19,6 +19,7 @@ from understudies.importers.datasets import (
     read_pair,
 )
 from understudies.importers.helicone import is_helicone, read_helicone
+from understudies.importers.honeyhive import is_honeyhive, read_honeyhive
 from understudies.importers.invocations import is_invocation, read_invocation
 from understudies.importers.langfuse import is_langfuse, read_langfuse
 from understudies.importers.langsmith import is_langsmith, read_langsmith
@@ -32,12 +33,14 @@ from understudies.importers.openai import (
     read_preference,
     read_stored,
 )
+from understudies.importers.openai_agents import is_openai_agents, read_openai_agents
 from understudies.importers.opik import OPIK_MARKS, is_opik, read_opik
 from understudies.importers.partial_call import PartialCall
 from understudies.importers.portkey import is_portkey, read_portkey
 from understudies.importers.posthog import is_posthog, read_posthog
 from understudies.importers.request_response import REQUESTS, is_request_response, read_request_response
 from understudies.importers.spans import is_span, read_span
+from understudies.importers.vertex_predictions import is_vertex_prediction, read_vertex_prediction
 
 
 class Format(NamedTuple):
@@ -55,6 +58,10 @@ class Format(NamedTuple):
 
 FORMATS: Final = (
     Format("invocations", is_invocation, read_invocation, frozenset({"request"})),
+    Format(
+        "openai-agents", is_openai_agents, read_openai_agents, frozenset({"span_data", "workflow_name"}), is_nested=True
+    ),
+    Format("honeyhive", is_honeyhive, read_honeyhive, frozenset({"event_type"}), is_nested=True),
     Format("spans", is_span, read_span, frozenset({"attributes", "context.span_id"}), is_nested=True),
     Format("langsmith", is_langsmith, read_langsmith, frozenset({"run_type"}), is_nested=True),
     Format("bedrock", is_bedrock, read_bedrock, frozenset({"schemaType", "modelId"})),
@@ -68,6 +75,7 @@ FORMATS: Final = (
     Format("helicone", is_helicone, read_helicone, frozenset({"request", "request_body", "request_created_at"})),
     Format("openai", is_stored, read_stored, frozenset({"object"})),
     Format("openai-preference", is_preference, read_preference, frozenset({"preferred_output"})),
+    Format("vertex-predictions", is_vertex_prediction, read_vertex_prediction, frozenset({"instance"})),
     Format("native", is_native, read_native, frozenset({"messages", "contents"})),
     Format("conversations", is_conversation, read_conversation, frozenset(CONVERSATIONS)),
     Format("request-response", is_request_response, read_request_response, frozenset(REQUESTS)),

@@ -31,11 +31,17 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "Braintrust spans": (
         *("span_attributes", "root_span_id", "span_id", "input", "output", "metadata", "metrics", "span_parents"),
     ),
+    "HoneyHive events": (
+        *("event_type", "event_id", "event_name", "session_id", "inputs", "outputs", "config", "metadata", "duration"),
+        *("parent_id", "children_ids", "user_properties"),
+    ),
+    "OpenAI Agents traces": ("span_data", "trace_id", "parent_id", "started_at", "ended_at", "workflow_name"),
     "OpenTelemetry spans": (
         *("attributes", "traceId", "spanId", "resourceSpans", "context.span_id", "context.trace_id"),
         *("span_kind", "parent_id", "status_code"),
     ),
     "Bedrock invocation logs": ("schemaType", "modelId", "operation", "input", "output", "timestamp"),
+    "Vertex AI predictions": ("instance", "prediction"),
     "requests with responses": ("request", "response"),
     "prompts with completions": (
         *("prompt", "completion", "instruction", "output", "input", "question", "answer", "query", "response"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from understudies.dialects.json_fields import arguments_text, encode_json_text, list_objects, text_or_empty
+from understudies.events import MEDIA_PARTS
 from understudies.importers.json_parsing import parse_embedded_json
 
 _KEPT_TYPES: Final = frozenset(
@@ -34,6 +35,10 @@ _RESULT_TYPES: Final = frozenset(
     | {"tool_call_output", "retry-prompt"}
 )
 _TEXT_KINDS: Final = frozenset({"user-prompt", "system-prompt", "instruction", "instructions"})
+_MEDIA_TYPES: Final = frozenset(MEDIA_PARTS) | {"blob", "uri", "media", "inline_data"}
+_MEDIA_KEYS: Final = frozenset({"inlineData", "inline_data", "fileData", "file_data"})
+_BARE_MEDIA: Final = frozenset({"image", "audio", "video", "document"})
+"""What names a part of Bedrock's Converse, which has no type."""
 _NAMES: Final = ("name", "toolName", "tool_name", "functionName")
 _IDS: Final = ("call_id", "callId", "id", "toolCallId", "tool_call_id", "toolUseId", "tool_use_id")
 """Names of a call's id; an item of OpenAI's Responses has one of its own beside it."""
@@ -88,6 +93,14 @@ def is_foreign(part: object) -> bool:
         return False
     kind = text_or_empty(part.get("type"))
     return kind not in _KEPT_TYPES or (kind == "text" and "text" not in part)
+
+
+def is_media(part: object) -> bool:
+    """Return whether a part is audio, an image, a video or a file, in the form of any provider or library."""
+    if not isinstance(part, dict):
+        return False
+    kind = text_or_empty(part.get("type"))
+    return kind in _MEDIA_TYPES or not _MEDIA_KEYS.isdisjoint(part) or (not kind and not _BARE_MEDIA.isdisjoint(part))
 
 
 def write_call(call: Mapping[str, Any]) -> dict[str, Any] | None:

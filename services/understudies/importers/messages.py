@@ -32,11 +32,24 @@ _PLAIN_ROLES: Final = frozenset({"system", "developer", "user", "assistant"})
 _PLAIN_FIELDS: Final = frozenset({"role", "content", "weight"})
 _PARTS_FIELDS: Final = frozenset({"role", "parts", "finish_reason"})
 _QUIET_FIELDS: Final = frozenset(
-    {"tool_calls", "function_call", "additional_kwargs", "name", "refusal", "tool_call_id", "annotations", "audio"}
+    {
+        "tool_calls",
+        "function_call",
+        "additional_kwargs",
+        "name",
+        "refusal",
+        "tool_call_id",
+        "annotations",
+        "audio",
+        "images",
+    }
 )
 """Fields that say nothing where they are empty."""
+_READ_APART: Final = frozenset({"function_call", "audio", "images", "refusal"})
+"""Fields of a message that the dialect of chats reads, besides those of the canonical form."""
 _SHARED_CALLS: Final = frozenset({"function_call", "tool_call", "function-call", "tool-call"})
 """Who says a tool's call in ShareGPT's conversations, as JSON text."""
+_BESIDE_CONTENT: Final = {"audio": dict, "images": list}
 _KNOWN_NAMES: Final = ("name", "tool_call_id", "refusal")
 
 
@@ -77,7 +90,7 @@ def are_plain(messages: object) -> bool:
 def has_texts_alone(items: list[dict[str, Any]]) -> bool:
     """Return whether these are messages of a chat, with text and calls but without other blocks and older calls."""
     for item in items:
-        if "role" not in item or "function_call" in item:
+        if "role" not in item or not _READ_APART.isdisjoint(item):
             return False
         if isinstance(content := item["content"], list):
             for part in content:
@@ -158,6 +171,9 @@ def write_message(item: Mapping[str, Any], role: str) -> list[dict[str, Any]]:
             message[name] = item[name]
     if isinstance(more.get("refusal"), str) and more["refusal"]:
         message.setdefault("refusal", more["refusal"])
+    for name, kind in _BESIDE_CONTENT.items():
+        if isinstance(said := item.get(name) or more.get(name), kind) and said:
+            message[name] = said
     if role == "tool" and not message.get("tool_call_id") and isinstance(item.get("toolCallId"), str):
         message["tool_call_id"] = item["toolCallId"]
     if results and content in (None, "", []) and not calls:

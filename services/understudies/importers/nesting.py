@@ -73,7 +73,7 @@ def read_link(record: Mapping[str, Any]) -> tuple[str | None, str | None, str | 
     about = (record, as_mapping(record.get("context")), as_mapping(record.get("properties")))
     return (
         find_id(("traceid", "trace_id", "context.trace_id", "$ai_trace_id", "root_span_id"), *about),
-        find_id(("spanid", "span_id", "context.span_id", "$ai_span_id", "id", "run_id"), *reversed(about)),
+        find_id(("spanid", "span_id", "context.span_id", "$ai_span_id", "id", "run_id", "event_id"), *reversed(about)),
         find_id(_PARENTS, *about) or first_parent(record),
     )
 

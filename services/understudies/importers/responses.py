@@ -10,10 +10,10 @@ from understudies.dialects import detection
 from understudies.dialects.anthropic_messages.response import FINISH_REASONS
 from understudies.dialects.json_fields import encode_json_text, list_objects, text_or_empty
 from understudies.events import Response
-from understudies.importers.answer_rule import check_body, check_outcome, is_error_body
+from understudies.importers.answer_rule import MORE_THAN_TEXT, check_body, check_outcome, is_error_body
 from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
 from understudies.importers.logger_marks import is_cut_json
-from understudies.importers.message_parts import split_parts, write_call
+from understudies.importers.message_parts import is_media, split_parts, write_call
 from understudies.importers.messages import (
     find_content,
     only_text,
@@ -123,6 +123,8 @@ def _check_content(content: object) -> None:
     parts = given if isinstance(given, list) else [given]
     if not all(part is None or isinstance(part, (str, dict)) for part in parts):
         raise NotARecordedCall("no teacher answer: its content is no text")
+    if any(map(is_media, parts)):
+        raise NotARecordedCall(MORE_THAN_TEXT)
 
 
 def _decode_reply(body: Mapping[str, Any]) -> Response | None:

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+from understudies.dialects.capabilities import PROVIDER_STATE
 from understudies.dialects.json_fields import list_objects
 from understudies.importers.bodies import read_body
 from understudies.importers.fields import as_mapping, first_not_none
 from understudies.importers.json_parsing import parse_embedded_json
 from understudies.importers.span_attributes import NestedAttributes, as_items, find, first_found
 
+_SERVER_CALL: Final = "server_tool_call"
+"""A part that tells what the provider did itself, such as a search, on which the answer rests."""
 _MESSAGE_EVENT: Final = "gen_ai."
 _AI_TEXTS: Final = ("ai.response.object", "ai.response.text", "ai.result.text", "ai.result.object")
 _AI_CALLS: Final = ("ai.response.toolCalls", "ai.result.toolCalls")
@@ -63,6 +66,9 @@ def _read_genai(nested: NestedAttributes, events: Events) -> Said:
     answer = find(source, "gen_ai.output.messages")
     if isinstance(answer, list) and len(answer) > 1:
         answer = answer[:1]  # one element a choice
+    parts = as_mapping(answer[0]).get("parts") if isinstance(answer, list) and answer else None
+    if any(part.get("type") == _SERVER_CALL for part in list_objects(parts)):
+        return Said(messages, answer, {PROVIDER_STATE: [_SERVER_CALL]})
     return Said(messages, answer)
 
 

@@ -56,8 +56,14 @@ _KINDS: Final = (
 _OTHER_OPERATION: Final = re.compile(r"ai\.(?:embed|toolCall|transcribe|rerank|generate(?:Image|Speech))")
 _INNER_OPERATION: Final = re.compile(r"ai\.\w+\.do\w+")
 _MODELS: Final = (
-    *("gen_ai.response.model", "llm.response.model", "ai.response.model", "llm.model_name", "gen_ai.request.model"),
-    *("llm.request.model", "ai.model.id", "langfuse.observation.model.name"),
+    *("gen_ai.response.model", "llm.response.model", "llm.response.model_name", "ai.response.model", "llm.model_name"),
+    *(
+        "gen_ai.request.model",
+        "llm.request.model",
+        "llm.request.model_name",
+        "ai.model.id",
+        "langfuse.observation.model.name",
+    ),
 )
 _SESSIONS: Final = (
     *("gen_ai.conversation.id", "session.id", "langfuse.session.id", "traceloop.association.properties.session_id"),
@@ -112,11 +118,22 @@ _COSTS: Final = ("gen_ai.usage.cost", "llm.cost.total", "gen_ai.cost.total_cost"
 _COST_DETAILS: Final = "langfuse.observation.cost_details"
 _FINISHES: Final = (
     *("gen_ai.response.finish_reasons", "ai.response.finishReason", "ai.finishReason", "gen_ai.response.finish_reason"),
-    *("llm.response.finish_reason",),
+    *("llm.response.finish_reason", "llm.finish_reason"),
 )
-_TIERS: Final = ("openai.response.service_tier", "gen_ai.openai.response.service_tier")
+_TIERS: Final = (
+    *("openai.response.service_tier", "gen_ai.openai.response.service_tier"),
+    *("openai.request.service_tier", "gen_ai.openai.request.service_tier"),
+)
+_OUTPUT_TYPE: Final = "gen_ai.output.type"
+_OTHER_OUTPUTS: Final = ("image", "speech")
+_AUDIO_COUNTS: Final = {
+    "prompt_audio_tokens": "llm.token_count.prompt_details.audio",
+    "completion_audio_tokens": "llm.token_count.completion_details.audio",
+}
 _FORMAT: Final = "gen_ai.openai.request.response_format"
 """What was asked for, in the conventions before 1.31; of a schema it tells nothing but its kind."""
+_RENAMED: Final = (("n", "gen_ai.request.choice.count"), ("seed", "gen_ai.openai.request.seed"))
+"""Parameters of chats that have other names there."""
 _FAILED_CODES: Final = frozenset({"2", "error", "status_code_error", "statuscode.error"})
 
 
@@ -151,6 +168,8 @@ def read_span(record: Mapping[str, Any]) -> PartialCall:
     is_inner = _INNER_OPERATION.search(operation) is not None
     wraps = operation.startswith("ai.") and not is_inner
     _check_kind(nested, record, is_known=is_inner or wraps)
+    if nested.layout[_OUTPUT_TYPE] and (output := find(nested, _OUTPUT_TYPE)) in _OTHER_OUTPUTS:
+        raise OtherKind(f"a span of a call for {output}, not a call of a chat model")
     events = _read_events(record["events"]) if record.get("events") else []
     check_outcome(_read_failure(record, nested))
     said = read_said(nested, events)
@@ -227,7 +246,8 @@ def _read_parameters(nested: NestedAttributes, fields: Mapping[str, Any]) -> dic
     among = nested.layout.among
     given = {name: value for path in among(_PARAMETERS) for name, value in as_mapping(find(nested, path)).items()}
     parameters = {**fields, **rename_parameters(given)}
-    if nested.layout[_FORMAT] and find(nested, _FORMAT) == "json_object":
+    parameters |= {name: value for name, path in _RENAMED if among((path,)) and (value := find(nested, path))}
+    if find(nested, _OUTPUT_TYPE) == "json" or (nested.layout[_FORMAT] and find(nested, _FORMAT) == "json_object"):
         parameters.setdefault("response_format", {"type": "json_object"})
     if not among(_TOOLS):
         return parameters
@@ -256,6 +276,7 @@ def _read_usage(nested: NestedAttributes) -> Usage:
         "cache_write_tokens": first_found(nested, _WRITTEN_COUNTS),
         "total_tokens": first_found(nested, _TOTALS),
     }
+    counts |= {name: find(nested, path) for name, path in _AUDIO_COUNTS.items() if nested.layout[path]}
     usage = parse_usage(counts)
     if usage is None and nested.layout[_BUCKETS]:
         usage = parse_usage(as_mapping(find(nested, _BUCKETS)), buckets=True)

@@ -69,7 +69,11 @@ _COUNTED_APART: Final = frozenset(
     | {"cacheCreationInputTokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount"}
 )
 """Names of cached tokens that do not count among the `input_tokens` beside them."""
-_PRICED: Final = _PROMPT_DETAILS | _COMPLETION_DETAILS | {"cache_creation", "server_tool_use", "service_tier", "speed"}
+_PRICED: Final = (
+    _PROMPT_DETAILS
+    | _COMPLETION_DETAILS
+    | {"cache_creation", "server_tool_use", "service_tier", "speed", "inference_geo", "cost_in_usd_ticks"}
+)
 _REASONING_APART: Final = frozenset({"thoughtsTokenCount", "thoughts_token_count"})
 
 

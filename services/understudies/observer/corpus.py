@@ -13,7 +13,7 @@ from understudies.datasets.consent import CONSENT_TAG, GIVEN, REFUSED
 from understudies.datasets.dataset import Example
 from understudies.datasets.teacher_lineage import terms_of
 from understudies.economics.profile import TaskProfile
-from understudies.events import BIASED, Message, Request, Response, split_of, template_of
+from understudies.events import BIASED, MEDIA_PARTS, Message, Request, Response, split_of, template_of
 from understudies.observer.splits import DatedExample, assign_splits
 from understudies.runtime.store import Store
 
@@ -47,6 +47,10 @@ SELECT * FROM (
         AND (JSONHas(assumeNotNull(response), 'message', 'content')
             OR JSONHas(assumeNotNull(response), 'message', 'tool_calls'))
         AND JSONExtractString(assumeNotNull(response), 'finish_reason') NOT IN ('pause_turn', 'compaction')
+        AND NOT arrayExists(
+            part -> JSONExtractString(part, 'type') IN {media:Array(String)},
+            JSONExtractArrayRaw(assumeNotNull(response), 'message', 'content')
+        )
         AND route.reason != 'fallback'
         AND origin IN ('live', 'audit', 'imported', 'synthetic')
         AND at <= {until:DateTime64(6, 'UTC')} AND at >= {since:DateTime64(6, 'UTC')}
@@ -84,6 +88,7 @@ async def read_task_corpus(
         "since": _format_time(since) if since else _EPOCH,
         "most": max_inputs,
         "biased": list(BIASED),
+        "media": list(MEDIA_PARTS),
         "consent_tag": CONSENT_TAG,
         "given": list(GIVEN),
         "refused": list(REFUSED),

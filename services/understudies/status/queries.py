@@ -140,16 +140,18 @@ def _describe_event(row: Mapping[str, Any]) -> str:
 
 
 def describe_price_source(
-    model: str, usage: Mapping[str, int], cost: Decimal, free: bool, reason: str, at: datetime
+    model: str, usage: Mapping[str, Any], cost: Decimal, free: bool, reason: str, at: datetime
 ) -> str:
     """Return where the price of a teacher's answer is from: free, recorded, listed or assumed."""
     if free:
         return "free"
-    listed = call_cost(model, Usage.model_validate(dict(usage)), at=at)
+    used = Usage.model_validate(dict(usage))
+    listed = call_cost(model, used, at=at)
     # Answers that a router recorded have the reason of their route, and are always priced; others at zero are not.
     is_unpriced = not cost and not reason
     if listed is None and (is_unpriced or cost == DEFAULT_TEACHER_CALL_USD):
-        return f"assumed, as no price of {model or 'its model'} is known"
+        tier = f" at {used.details.service_tier}" if used.details and used.details.service_tier else ""
+        return f"assumed, as no price of {model or 'its model'}{tier} is known"
     if listed is not None and (is_unpriced or cost == listed):
         return f"price list, {model}"
     return "set or recorded"

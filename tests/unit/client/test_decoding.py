@@ -1,5 +1,6 @@
 """Arguments and answers of several libraries are read as one form of request and answer."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from understudies.client.decoding.stream_accumulator import accumulate_chunks
 from understudies.client.encoding import InvocationEncoder
 from understudies.client.errors import NotRecorded
 from understudies.dialects.answer_errors import AnswerError
-from understudies.events import Invocation, Request, Usage, encode, new_id, usd
+from understudies.dialects.capabilities import unsupported_feature
+from understudies.events import Invocation, Request, Usage, UsageDetails, encode, new_id, usd
 from understudies.importers.reader import read_calls
 
 
@@ -338,3 +340,59 @@ def test_an_error_among_the_chunks_of_a_stream_is_told() -> None:
     assert accumulate_chunks([{"error": error}]).failed == "upstream died"
     ended = {"choices": [{"index": 0, "delta": {}, "finish_reason": "error", "error": error}]}
     assert accumulate_chunks([half, ended]).failed == "upstream died"
+
+
+@pytest.mark.parametrize("more", [{"audio": {"id": "audio_1"}}, {"images": [{"type": "image_url"}]}])
+def test_audio_and_images_are_kept_and_are_no_lesson(more: dict[str, Any]) -> None:
+    choice = Bag(index=0, finish_reason="stop", message=Bag(role="assistant", content="yes", **more))
+    assert not decode_answer(Bag(choices=[choice], model="m")).response.says_something
+    request = asked(messages=[{"role": "user", "content": "?"}, {"role": "assistant", **more}])
+    assert unsupported_feature(request) == "messages"
+    langchain = asked([Bag(type="ai", content="", additional_kwargs={"audio": {"id": "audio_1"}})])
+    assert unsupported_feature(langchain) == "messages"
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        ({"cache_read": 10, "cache_creation": 40}, UsageDetails(cache_write_tokens=40)),
+        (
+            {"cache_read": 10, "cache_creation": 0, "ephemeral_5m_input_tokens": 15, "ephemeral_1h_input_tokens": 25},
+            UsageDetails(cache_write_tokens=40, cache_write_1h_tokens=25),
+        ),
+        ({"priority_cache_read": 10, "priority": 90}, UsageDetails(service_tier="priority")),
+        ({"cache_read": 10, "audio": 7}, UsageDetails(audio_prompt_tokens=7)),
+        ({"cache_read": 10}, None),
+    ],
+)
+def test_what_langchain_tells_of_a_price_is_kept(details: dict[str, int], expected: UsageDetails | None) -> None:
+    counts = {"input_tokens": 100, "output_tokens": 5, "total_tokens": 105, "input_token_details": details}
+    about = {"finish_reason": "stop", "service_tier": "priority" if "priority" in details else "default"}
+    usage = decode_answer(Bag(type="ai", content="yes", usage_metadata=counts, response_metadata=about)).usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) == (100, 5, 10)
+    assert usage.details == expected
+
+
+def test_the_tier_of_a_stream_is_that_of_its_price() -> None:
+    said = {"choices": [{"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop"}], "service_tier": "flex"}
+    counted = {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 1}, "service_tier": "flex"}
+    answer = accumulate_chunks([said, counted]).to_answer()
+    assert answer.usage.details == UsageDetails(service_tier="flex")
+
+
+def test_what_a_broken_stream_has_told_of_its_usage_is_its_cost() -> None:
+    counts = {"input_tokens": 100, "output_tokens": 1}
+    message = {"type": "message", "role": "assistant", "model": "c", "content": [], "usage": counts}
+    begun = {"type": "message_start", "message": message}
+    opened = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+    said = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "yes"}}
+    call = TeacherCall(
+        TeacherInfo("t", "", {}), START, None, copy_arguments(("hi",), {}), 5.0, None, [begun, opened, said], "dropped"
+    )
+    event = InvocationEncoder("default", None, per_million(10, 0), new_id, 100_000).build_invocation(call)
+    assert (event.response, event.error, event.model) == (None, "dropped after 3 chunks", "c")
+    assert (event.usage, event.cost_usd) == (Usage(prompt_tokens=100, completion_tokens=1), usd("0.001"))
+    unreadable = InvocationEncoder("default", None, None, new_id, 100_000).build_invocation(
+        dataclasses.replace(call, chunks=[{"type": "ping"}])
+    )
+    assert unreadable.usage == Usage()

@@ -5,15 +5,21 @@ import copy
 import dataclasses
 import functools
 import inspect
+import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tests.support.sightings import corpus_lines, local
 
 from understudies.client import Understudies
+from understudies.client.calls import TeacherInfo
+from understudies.client.instrumentation import Instrumentor
+from understudies.client.sdk import utc_now
 
 ASKED = [{"role": "system", "content": "Sort."}, {"role": "user", "content": "late parcel"}]
 
@@ -389,3 +395,71 @@ def test_such_a_tenant_has_a_name_that_can_stand_in_theirs(tmp_path: Path) -> No
         pytest.raises(ValueError, match="200 characters"),
     ):
         client.shadow(sort, task="x" * 196)
+
+
+class _Model:
+    """A model in the manner of LangChain's."""
+
+    def __init__(self, callbacks: Any = None, tools: tuple[str, ...] = ()) -> None:
+        self.callbacks = callbacks
+        self._tools = tools
+
+    def model_copy(self, *, update: dict[str, Any]) -> "_Model":
+        return _Model(**update)
+
+    def invoke(self, text: str) -> str:
+        for handler in self.callbacks or ():
+            handler.on_chat_model_start({}, [[("user", text)]], run_id=1, invocation_params={"tools": [*self._tools]})
+            answer = SimpleNamespace(message=None, text=f"{text}!")
+            handler.on_llm_end(SimpleNamespace(generations=[[answer]]), run_id=1)
+        return f"{text}!"
+
+    def bind_tools(self, *tools: str) -> "_Model":
+        return _Model(self.callbacks, tools)
+
+    def __or__(self, other: Callable[[str], str]) -> Callable[[str], str]:
+        return lambda text: other(self.invoke(text))
+
+
+class _Callbacks(list[Any]):
+    """Callbacks in the manner of LangChain's manager."""
+
+    def copy(self) -> "_Callbacks":
+        return _Callbacks(self)
+
+    def add_handler(self, handler: Any) -> None:
+        self.append(handler)
+
+
+_Model.__module__ = "langchain_core.language_models.chat_models"
+
+
+@pytest.mark.parametrize("known", [None, [], _Callbacks()])
+def test_what_is_made_of_a_shadowed_model_of_langchain_is_recorded(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch, known: Any
+) -> None:
+    callbacks = SimpleNamespace(BaseCallbackHandler=object)
+    monkeypatch.setitem(sys.modules, "langchain_core", SimpleNamespace(callbacks=callbacks))
+    monkeypatch.setitem(sys.modules, "langchain_core.callbacks", callbacks)
+    tool = {"type": "function", "function": {"name": "find"}}
+    with local(corpus) as sdk:
+        model = _Model(known if known is None else copy.copy(known))
+        shadow: Any = sdk.shadow(model, task=lambda: "triage", episode="e-1")
+        assert shadow.invoke("one") == "one!"
+        assert shadow.bind_tools(tool).invoke("two") == "two!"
+        assert (shadow | str.upper)("three") == "THREE!"
+        assert list(model.callbacks or ()) == [], "the model itself is left alone"
+    lines = corpus_lines(corpus)
+    assert [line["messages"][0]["content"] for line in lines] == ["one", "two", "three"]
+    assert [line.get("tools") or [] for line in lines] == [[], [tool], []]
+    assert {(line["task"], line["episode"]) for line in lines} == {("triage", "e-1")}
+
+
+def test_a_task_that_fails_is_no_failure_of_what_langchain_tells(corpus: Path) -> None:
+    def fail() -> str:
+        raise ValueError("no task")
+
+    with local(corpus) as sdk:
+        instrumentor = Instrumentor(sdk._recorder, TeacherInfo(None, "", {}), None, utc_now, fail)
+        instrumentor.record({"messages": []}, "yes", at=utc_now(), latency_ms=1)
+        assert sdk.losses == {"unreadable": 1}

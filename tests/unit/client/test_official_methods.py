@@ -11,7 +11,7 @@ from typing import Any
 import anthropic
 import openai
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from tests.support.dialects import encode_sse
 from tests.support.fake_teacher import FakeTeacher
 from tests.support.provider_events import make_chunk
@@ -20,6 +20,7 @@ from tests.support.sightings import corpus_lines, invocations, local, on_the_bus
 from tests.support.tansu_broker import TansuBroker
 
 from understudies.client import Understudies
+from understudies.events import usd
 
 ASKED: list[Any] = [{"role": "user", "content": "my card is gone"}]
 TEXT = "Your card is blocked."
@@ -500,3 +501,75 @@ async def test_the_words_of_a_refusal_are_kept(corpus: Path) -> None:
 def test_a_client_that_is_garbage_is_told_once(tmp_path: Path) -> None:
     with Understudies(corpus=tmp_path / "c.jsonl") as sdk, pytest.raises(TypeError, match="a teacher is called"):
         sdk.shadow(object())
+
+
+def _answer(body: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer that is no JSON or was cut, as the model's name says, in the form of each API."""
+    text, is_cut = ('{"label":', True) if body["model"] == "cut" else ("no label", False)
+    if "input" in body:
+        parts = [{"type": "output_text", "text": text, "annotations": []}]
+        said = {"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": parts}
+        about = {"id": "r", "object": "response", "created_at": 1, "status": "completed", "model": "m", "tools": []}
+        counts = {"input_tokens": 20, "output_tokens": 2, "total_tokens": 22}
+        return {**about, "output": [said], "usage": counts, "parallel_tool_calls": True, "tool_choice": "auto"}
+    if "output_config" in body or "output_format" in body:
+        blocks = [{"type": "text", "text": text}]
+        about = {"id": "m", "type": "message", "role": "assistant", "model": "m", "stop_sequence": None}
+        counts = {"input_tokens": 20, "output_tokens": 2}
+        return {**about, "content": blocks, "stop_reason": "end_turn", "usage": counts}
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text},
+        "finish_reason": "length" if is_cut else "content_filter" if body["model"] == "filtered" else "stop",
+    }
+    counts = {"prompt_tokens": 20, "completion_tokens": 2, "total_tokens": 22}
+    return {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": counts}
+
+
+async def test_an_answer_that_the_client_refuses_is_no_lesson_and_costs_what_it_used(tansu: TansuBroker) -> None:
+    def reply(raw: bytes) -> Any:
+        return json_reply(_answer(json.loads(raw)))
+
+    refused: list[str] = []
+    async with scripted_upstream(reply) as url:
+        told: dict[str, Any] = {"api_key": "k", "max_retries": 0}
+        async with (
+            openai.AsyncOpenAI(base_url=url, **told) as client,
+            anthropic.AsyncAnthropic(base_url=url.removesuffix("/v1"), **told) as claude,
+            on_the_bus(tansu, price=lambda _model, usage: usd(usage.prompt_tokens)) as sdk,
+        ):
+            chat, messages = sdk.shadow(client, task="t"), sdk.shadow(claude, task="t")
+            for name in ("cut", "filtered", "wrong"):
+                with pytest.raises(Exception) as caught:  # noqa: PT011 - each of its own kind
+                    await chat.chat.completions.parse(**{**CHAT, "model": name}, response_format=Label)
+                refused.append(type(caught.value).__name__)
+            with pytest.raises(ValidationError):
+                await chat.responses.parse(**{**RESPONSES, "model": "wrong"}, text_format=Label)
+            with pytest.raises(ValidationError):
+                await messages.messages.parse(**{**MESSAGES, "model": "wrong"}, output_format=Label)
+            assert await asyncio.to_thread(sdk.flush, 10)
+            events = await invocations(tansu, 5)
+    assert refused == ["LengthFinishReasonError", "ContentFilterFinishReasonError", "ValidationError"]
+    assert [event.response for event in events] == [None] * 5
+    assert [str(event.error).partition(":")[0] for event in events] == [*refused, "ValidationError", "ValidationError"]
+    assert [(one.usage.prompt_tokens, one.usage.completion_tokens) for one in events] == [(20, 2)] * 5
+    assert [event.cost_usd for event in events] == [20] * 5
+
+
+async def test_what_is_shadowed_twice_is_recorded_once_as_what_it_was_shadowed_last(
+    teacher: FakeTeacher, clients: Clients, corpus: Path, tmp_path: Path
+) -> None:
+    with local(corpus) as sdk, local(tmp_path / "other.jsonl") as other:
+        shadow = sdk.shadow(clients.chat_async, task="first")
+        assert await _async_create(sdk.shadow(shadow, task="second")) == TEXT
+        create = sdk.shadow(shadow.chat.completions.create, task="third")
+        await create(**CHAT)
+        await sdk.shadow(create, task="fourth")(**CHAT)
+        await other.shadow(shadow.chat.completions.create, task="fifth")(**CHAT)
+        await shadow.chat.completions.create(**CHAT)
+    assert [line["task"] for line in corpus_lines(corpus)] == ["second", "third", "fourth", "first", "first"]
+    assert [line["task"] for line in corpus_lines(tmp_path / "other.jsonl")] == ["fifth"]
+
+
+async def _async_create(client: Any) -> Any:
+    return (await client.chat.completions.create(**CHAT)).choices[0].message.content

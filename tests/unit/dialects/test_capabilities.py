@@ -7,6 +7,7 @@ import pytest
 from understudies.dialects.base import Api
 from understudies.dialects.capabilities import student_can_answer, unsupported_feature
 from understudies.dialects.registry import dialect_of
+from understudies.events import fingerprint
 
 SMALL: dict[Api, dict[str, Any]] = {
     "chat": {"model": "m", "messages": [{"role": "user", "content": "hi"}]},
@@ -42,6 +43,61 @@ FUNCTION = {"type": "function", "function": {"name": "f"}}
 )
 def test_a_student_may_be_asked_what_it_can_give(api: Api, fields: dict[str, Any]) -> None:
     assert student_can_answer(dialect_of(api).decode_request({**SMALL[api], **fields}).request)
+
+
+SPOKEN = {"role": "assistant", "content": None, "audio": {"id": "audio_1"}}
+DRAWN = {"role": "assistant", "content": "Here it is:", "images": [PICTURE]}
+SEEN = {"role": "tool", "tool_call_id": "a", "content": [PICTURE]}
+SHOWN = {"type": "tool_result", "tool_use_id": "a", "content": [DRAWING]}
+SCREEN = {"type": "function_call_output", "call_id": "a", "output": [{"type": "input_image", "image_url": "u"}]}
+AGAIN = {"role": "user", "content": "and now?"}
+
+
+@pytest.mark.parametrize(
+    ("api", "fields"),
+    [
+        ("chat", {"messages": [AGAIN, SPOKEN, AGAIN]}),
+        ("chat", {"messages": [AGAIN, DRAWN, AGAIN]}),
+        ("chat", {"messages": [AGAIN, SEEN, AGAIN]}),
+        ("chat", {"messages": [{"role": "user", "content": [{"text": "this?"}, {"image": "u"}]}]}),
+        ("chat", {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}, AGAIN]}),
+        ("messages", {"messages": [{"role": "user", "content": [SHOWN]}, AGAIN]}),
+        ("messages", {"messages": [{"role": "user", "content": [{"type": "tool_result", "content": [DRAWING]}]}]}),
+        ("responses", {"input": [SCREEN, AGAIN]}),
+        ("responses", {"input": [{"role": "assistant", "content": [{"type": "output_audio"}]}, AGAIN]}),
+    ],
+)
+def test_what_an_earlier_turn_showed_or_said_aloud_no_student_sees(api: Api, fields: dict[str, Any]) -> None:
+    assert unsupported_feature(dialect_of(api).decode_request({**SMALL[api], **fields}).request) == "messages"
+
+
+def test_histories_that_differ_only_in_what_stands_beside_the_content_are_different_inputs() -> None:
+    said: list[dict[str, Any]] = [
+        {"audio": {"id": "audio_1"}},
+        {"audio": {"id": "audio_2"}},
+        {"images": [PICTURE]},
+        {"refusal": "I cannot."},
+        {"audio": None, "images": [], "refusal": None},
+    ]
+    bodies = [{**SMALL["chat"], "messages": [AGAIN, {"role": "assistant", **one}, AGAIN]} for one in said]
+    assert len({fingerprint(dialect_of("chat").decode_request(body).request) for body in bodies}) == len(said)
+    plain = {**SMALL["chat"], "messages": [AGAIN, {"role": "assistant"}, AGAIN]}
+    known = fingerprint(dialect_of("chat").decode_request(plain).request)
+    assert fingerprint(dialect_of("chat").decode_request(bodies[-1]).request) == known
+
+
+@pytest.mark.parametrize("more", [{"images": [PICTURE]}, {"audio": {"id": "audio_1", "transcript": "Here it is"}}])
+@pytest.mark.parametrize("text", ["Here it is", None])
+def test_an_answer_with_audio_or_images_is_no_lesson(more: dict[str, Any], text: str | None) -> None:
+    message = {"role": "assistant", "content": text, **more}
+    answered = dialect_of("chat").decode_response({"choices": [{"message": message, "finish_reason": "stop"}]})
+    assert not answered.response.says_something
+    assert answered.response.message.text == (text or "")
+    chunks = [{"role": "assistant"}, {"content": text}, more, {}]
+    stream = dialect_of("chat").stream_accumulator()
+    for delta in chunks:
+        stream.add_chunk({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+    assert not stream.answer().response.says_something
 
 
 @pytest.mark.parametrize(

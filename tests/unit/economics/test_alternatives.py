@@ -70,6 +70,10 @@ def test_the_batch_tier_is_half_the_price_where_the_list_has_one() -> None:
     assert found.share == pytest.approx(Decimal("0.5"), abs=Decimal("0.01"))
 
 
+def test_a_model_without_a_price_for_batches_saves_nothing_in_them() -> None:
+    assert named(find_alternatives(calls(60, model="gpt-5.3-codex")), "the batch tier") is None
+
+
 def test_a_cheaper_model_is_named_with_the_gate_that_it_has_to_pass() -> None:
     found = named(find_alternatives(calls(60)), "a cheaper model")
     assert found is not None

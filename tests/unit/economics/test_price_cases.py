@@ -15,6 +15,7 @@ from understudies.events import Usage, UsageDetails, usd
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 ANTHROPIC = "https://platform.claude.com/docs/en/about-claude/pricing"
+RESIDENCY = "https://platform.claude.com/docs/en/manage-claude/data-residency"
 OPENAI = "https://developers.openai.com/api/docs/pricing"
 
 
@@ -183,6 +184,61 @@ CASES = {
         "1.2",
         ANTHROPIC,
     ),
+    "inference in the United States alone costs 1.1 times as much": Case(
+        "messages",
+        "claude-opus-4-6",
+        {"input_tokens": 100_000, "output_tokens": 10_000, "inference_geo": "us", "service_tier": "standard"},
+        "0.825",
+        RESIDENCY,
+    ),
+    "a batch in the United States alone": Case(
+        "messages",
+        "claude-opus-4-6",
+        {"input_tokens": 100_000, "output_tokens": 10_000, "inference_geo": "us", "service_tier": "batch"},
+        "0.4125",
+        RESIDENCY,
+    ),
+    "searches cost the same wherever the inference runs": Case(
+        "messages",
+        "claude-opus-4-6",
+        {
+            "input_tokens": 100_000,
+            "output_tokens": 0,
+            "inference_geo": "us",
+            "server_tool_use": {"web_search_requests": 3},
+        },
+        "0.58",
+        RESIDENCY,
+    ),
+    "inference wherever there is room, and on a model that cannot choose": Case(
+        "messages",
+        "claude-opus-4-6",
+        {"input_tokens": 100_000, "output_tokens": 10_000, "inference_geo": "global", "counts_of_tomorrow": {"x": [1]}},
+        "0.75",
+        RESIDENCY,
+    ),
+    "a model that cannot choose where it runs": Case(
+        "messages",
+        "claude-sonnet-4-5",
+        {"input_tokens": 100_000, "output_tokens": 0, "inference_geo": "not_available"},
+        "0.3",
+        RESIDENCY,
+    ),
+    "ticks that xAI charged, searches among them": Case(
+        "chat",
+        "grok-4",
+        {"prompt_tokens": 199, "completion_tokens": 1, "num_sources_used": 2, "cost_in_usd_ticks": 158_500_000},
+        "0.01585",
+        "https://docs.x.ai/developers/cost-tracking",
+    ),
+    "a tier that costs what the usual one does": Case(
+        "chat",
+        "groq/openai/gpt-oss-120b",
+        {"prompt_tokens": 1_000_000, "completion_tokens": 0},
+        "0.15",
+        "https://console.groq.com/docs/flex-processing",
+        tier="flex",
+    ),
     "the usual speed": Case(
         "messages",
         "claude-opus-5-5",
@@ -268,6 +324,36 @@ def test_a_model_whose_price_in_fast_mode_is_in_no_list_has_none() -> None:
     usage = Usage(prompt_tokens=1000, completion_tokens=10, details=read_details({"speed": "fast"}))
     assert call_cost("claude-haiku-4-5", usage, at=AT) is None
     assert call_cost("claude-haiku-4-5", Usage(prompt_tokens=1000, completion_tokens=10), at=AT) is not None
+
+
+@pytest.mark.parametrize(
+    ("model", "tier"),
+    [
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "priority"),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "flex"),
+        ("us.amazon.nova-lite-v1:0", "reserved"),
+        ("us.amazon.nova-lite-v1:0", "optimized"),
+        ("claude-sonnet-4-5", "priority"),
+        ("claude-opus-4-6", "eu"),
+        ("claude-opus-4-6", "batch+eu"),
+        ("us.anthropic.claude-opus-4-6-v1", "us"),
+        ("gpt-4o", "scale"),
+        ("gemini-2.5-flash", "provisioned_throughput"),
+        ("openai/gpt-oss-120b", "performance"),
+        ("gpt-5.3-codex", "flex"),
+    ],
+)
+def test_a_tier_whose_price_is_in_no_list_is_not_priced_as_the_usual_one(model: str, tier: str) -> None:
+    usage = Usage(prompt_tokens=1000, completion_tokens=10)
+    assert call_cost(model, usage, at=AT) is not None
+    assert call_cost(model, usage.model_copy(update={"details": UsageDetails(service_tier=tier)}), at=AT) is None
+
+
+@pytest.mark.parametrize("model", ["grok-4", "mistral-large-latest"])
+def test_searches_whose_fee_is_in_no_list_are_not_free(model: str) -> None:
+    usage = Usage(prompt_tokens=1000, completion_tokens=10)
+    assert call_cost(model, usage, at=AT) is not None
+    assert call_cost(model, usage.model_copy(update={"details": UsageDetails(web_searches=1)}), at=AT) is None
 
 
 @pytest.mark.parametrize("tier", [["flex"], {"tier": "flex"}, 5, True, ""])

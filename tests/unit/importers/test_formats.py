@@ -153,6 +153,10 @@ EXPECTED = {
         (2,), ("the call failed: errored, overloaded", "the call failed: canceled"), is_dated=False
     ),
     "vertex_batch.jsonl": Expected((1,), ("the call failed: Bad Request", "no teacher answer"), has_tools=True),
+    "vertex_predictions.jsonl": Expected(
+        (1, 2, 3, 4),
+        ("the call failed: Resource exhausted", "an instance of a model that", "an instance of a model that"),
+    ),
     "request_response.jsonl": Expected((1, 4), ("the call failed: quota", "the call failed: the reply is an error")),
     "braintrust.jsonl": Expected(
         (1,),
@@ -161,6 +165,33 @@ EXPECTED = {
         episode="c1",
         latency_ms=1000.0,
         usage=(1000, 100, 500),
+    ),
+    "openai_agents.jsonl": Expected(
+        (1, 2, 3),
+        (
+            "the call failed: Error getting response",
+            "no teacher answer",
+            "a span that names its response alone",
+            "a span of type 'function'",
+            "a span of type 'custom'",
+            "a span of type 'trace'",
+        ),
+        episode="trace_7",
+        latency_ms=1500,
+    ),
+    "honeyhive.jsonl": Expected(
+        (1, 2),
+        (
+            "the call failed: RateLimitError: 429",
+            "an event of type 'tool'",
+            "an event of type 'chain'",
+            "an event of type 'session'",
+        ),
+        task="notes",
+        episode="stay-7",
+        cost=COST,
+        latency_ms=1500,
+        has_tools=True,
     ),
     "posthog.jsonl": Expected(
         (1,),

@@ -8,6 +8,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from understudies.dialects.capabilities import unsupported_feature
+from understudies.events import UsageDetails
 from understudies.importers.reader import read_calls
 from understudies.importers.recorded_call import ParsedLog, RecordedCall
 
@@ -15,6 +17,7 @@ LOGS = Path(__file__).parents[2] / "fixtures" / "logs"
 NOTE = "The towels in room 12 were not changed."
 ASKED = [{"role": "user", "content": NOTE}]
 ANSWER = {"role": "assistant", "content": "cleaning"}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,eA=="}}
 COMPLETION = {"choices": [{"message": ANSWER, "finish_reason": "stop"}], "model": "gpt-4.1"}
 
 
@@ -892,3 +895,79 @@ def test_the_only_prompt_of_langchains_models_of_plain_text_is_what_was_asked(tm
     call = only(read(tmp_path, {**span, "input": {"prompts": [NOTE]}}))
     assert [(one.role, one.content) for one in call.request.messages] == [("user", NOTE)]
     assert read(tmp_path, {**span, "input": {"prompts": [NOTE, NOTE]}}).calls == []
+
+
+@pytest.mark.parametrize("more", [{"audio": {"id": "audio_1", "transcript": "cleaning"}}, {"images": [IMAGE]}])
+def test_an_answer_with_audio_or_images_is_no_lesson(tmp_path: Path, more: dict[str, Any]) -> None:
+    for content in ("cleaning", None):
+        reply = {"choices": [{"message": {**ANSWER, "content": content, **more}, "finish_reason": "stop"}]}
+        assert [one.reason for one in read(tmp_path, {"messages": ASKED, "response": reply}).skipped] == [
+            "the answer is more than text: audio, an image, a video or a file"
+        ]
+
+
+@pytest.mark.parametrize("more", [{"audio": {"id": "audio_1"}}, {"images": [IMAGE]}])
+def test_what_an_earlier_turn_said_aloud_or_drew_is_part_of_the_request(tmp_path: Path, more: dict[str, Any]) -> None:
+    said = {**ANSWER, "content": None, **more}
+    call = only(read(tmp_path, {"messages": [*ASKED, said, *ASKED], "response": COMPLETION}))
+    assert unsupported_feature(call.request) == "messages"
+
+
+def test_what_a_span_says_that_was_asked_for_is_read(tmp_path: Path) -> None:
+    asked = {"gen_ai__output__type": "json", "gen_ai__request__choice__count": 2, "gen_ai__openai__request__seed": 7}
+    call = only(read(tmp_path, genai(**asked, openai__request__service_tier="flex")))
+    assert call.request.response_format == {"type": "json_object"}
+    assert call.request.parameters["n"] == 2
+    assert call.request.parameters["seed"] == 7
+    assert call.usage.details == UsageDetails(service_tier="flex")
+    assert only(read(tmp_path, genai(gen_ai__output__type="text"))).request.response_format is None
+    assert only(read(tmp_path, genai(gen_ai__output__type=["json"]))).request.response_format is None
+    for kind in ("image", "speech"):
+        assert read(tmp_path, genai(gen_ai__output__type=kind)).calls == []
+
+
+def test_what_openinference_tells_of_a_call_is_read(tmp_path: Path) -> None:
+    said = {
+        "openinference__span__kind": "LLM",
+        "llm__input_messages__0__message__role": "user",
+        "llm__input_messages__0__message__content": NOTE,
+        "llm__output_messages__0__message__role": "assistant",
+        "llm__output_messages__0__message__content": "cleaning",
+        "llm__request__model_name": "gpt-audio",
+        "llm__finish_reason": "length",
+        "llm__token_count__prompt": 10,
+        "llm__token_count__completion": 4,
+        "llm__token_count__prompt_details__audio": 3,
+        "llm__token_count__completion_details__audio": 2,
+    }
+    attributes = {name.replace("__", "."): value for name, value in said.items()}
+    span = {"spanId": "s", "traceId": "t", "attributes": attributes}
+    call = only(read(tmp_path, span))
+    assert (call.model, call.response.finish_reason) == ("gpt-audio", "length")
+    assert call.usage.details == UsageDetails(audio_prompt_tokens=3, audio_completion_tokens=2)
+    told = {**span, "attributes": {**attributes, "llm.response.model_name": "gpt-audio-2025"}}
+    assert only(read(tmp_path, told)).model == "gpt-audio-2025"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "blob", "modality": "image", "mime_type": "image/png", "content": "eA=="},
+        {"type": "uri", "modality": "audio", "uri": "https://example.org/a.wav"},
+        {"inlineData": {"mimeType": "image/png", "data": "eA=="}},
+        {"image": {"format": "png", "source": {}}},
+        {"type": "image", "source": {"type": "url", "url": "u"}},
+    ],
+)
+def test_an_answer_with_a_part_that_is_no_text_is_no_lesson(tmp_path: Path, part: dict[str, Any]) -> None:
+    answer = {"role": "assistant", "parts": [{"type": "text", "content": "cleaning"}, part]}
+    (skipped,) = read(tmp_path, {"messages": ASKED, "response": answer}).skipped
+    assert skipped.reason == "the answer is more than text: audio, an image, a video or a file"
+
+
+def test_an_answer_that_rests_on_what_the_provider_did_itself_bars_students(tmp_path: Path) -> None:
+    parts = [{"type": "server_tool_call", "name": "web_search"}, {"type": "text", "content": "cleaning"}]
+    said = orjson.dumps([{"role": "assistant", "parts": parts, "finish_reason": "stop"}]).decode()
+    asked = orjson.dumps([{"role": "user", "parts": [{"type": "text", "content": NOTE}]}]).decode()
+    call = only(read(tmp_path, genai(gen_ai__input__messages=asked, gen_ai__output__messages=said)))
+    assert unsupported_feature(call.request) == "provider_state"

@@ -469,6 +469,78 @@ def test_the_tier_of_a_stored_completion_is_that_of_its_price(tmp_path: Path) ->
     assert costs[0] == costs[2] == 2 * costs[1]
 
 
+CONVERSE: dict[str, Any] = {
+    "output": {"message": {"role": "assistant", "content": [{"text": "yes"}]}},
+    "stopReason": "end_turn",
+    "usage": {"inputTokens": 300, "outputTokens": 5, "totalTokens": 305},
+}
+STREAM: list[dict[str, Any]] = [
+    {"messageStart": {"role": "assistant"}},
+    {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "yes"}}},
+    {"messageStop": {"stopReason": "end_turn"}},
+]
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "tier"),
+    [
+        ({}, CONVERSE, None),
+        ({}, {**CONVERSE, "serviceTier": {"type": "default"}, "performanceConfig": {"latency": "standard"}}, None),
+        ({}, {**CONVERSE, "serviceTier": {"type": "priority"}}, "priority"),
+        ({"serviceTier": {"type": "flex"}}, CONVERSE, "flex"),
+        ({}, {**CONVERSE, "performanceConfig": {"latency": "optimized"}}, "optimized"),
+        (
+            {},
+            [*STREAM, {"metadata": {"usage": CONVERSE["usage"], "serviceTier": {"type": "reserved"}}}],
+            "reserved",
+        ),
+    ],
+)
+def test_the_tier_that_bedrock_tells_is_that_of_the_price(
+    tmp_path: Path, asked: dict[str, Any], answered: object, tier: str | None
+) -> None:
+    entry = {
+        "schemaType": "ModelInvocationLog",
+        "operation": "Converse",
+        "modelId": "us.amazon.nova-lite-v1:0",
+        "input": {"inputBodyJson": {"messages": [{"role": "user", "content": [{"text": "Is it free?"}]}], **asked}},
+        "output": {"outputBodyJson": answered},
+    }
+    call = read_one(tmp_path, entry)
+    assert (call.usage.prompt_tokens, call.usage.completion_tokens) == (300, 5)
+    assert call.usage.details == (None if tier is None else UsageDetails(service_tier=tier))
+    assert (call_cost(call.model, call.usage) is None) == (tier is not None)
+
+
+@pytest.mark.parametrize(
+    ("traffic", "tier"),
+    [
+        ("ON_DEMAND", None),
+        ("TRAFFIC_TYPE_UNSPECIFIED", None),
+        ("PROVISIONED_THROUGHPUT", "provisioned_throughput"),
+        ("ON_DEMAND_PRIORITY", "priority"),
+    ],
+)
+def test_the_traffic_that_vertex_tells_is_that_of_the_price(tmp_path: Path, traffic: str, tier: str | None) -> None:
+    counts = {"promptTokenCount": 300, "candidatesTokenCount": 5, "totalTokenCount": 305, "trafficType": traffic}
+    said = [{"content": {"role": "model", "parts": [{"text": "yes"}]}, "finishReason": "STOP"}]
+    reply = {"candidates": said, "modelVersion": "gemini-2.5-flash", "usageMetadata": counts}
+    asked = {"contents": [{"role": "user", "parts": [{"text": "Is room 12 free?"}]}]}
+    call = read_one(tmp_path, {"request": asked, "response": reply})
+    assert (call.usage.prompt_tokens, call.usage.completion_tokens) == (300, 5)
+    assert call.usage.details == (None if tier is None else UsageDetails(service_tier=tier))
+
+
+def test_where_an_answer_had_to_run_is_known_beside_its_batch(tmp_path: Path) -> None:
+    counts = {"input_tokens": 300, "output_tokens": 5, "service_tier": "batch", "inference_geo": "us", "news": {"a": 1}}
+    said = {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "yes"}], "usage": counts}
+    asked = {"model": "claude-opus-4-6", "max_tokens": 9, "messages": ASKED}
+    result = {"type": "succeeded", "message": {**said, "model": "claude-opus-4-6"}}
+    call = read_one(tmp_path, {"custom_id": "a", "params": asked, "result": result})
+    assert (call.usage.prompt_tokens, call.usage.completion_tokens) == (300, 5)
+    assert call.usage.details == UsageDetails(service_tier="batch+us")
+
+
 def test_the_tier_that_langchain_tells_is_that_of_the_price(tmp_path: Path) -> None:
     counts = {"input_tokens": 300, "output_tokens": 5, "total_tokens": 305}
     details = {"input_token_details": {"priority_cache_read": 256, "priority": 44}}

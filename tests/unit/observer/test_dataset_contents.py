@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.observer_harness import ObserverHarness, run_observer
@@ -28,6 +29,10 @@ def routed(reason: Reason) -> Route:
 
 def texts(examples: tuple[Example, ...]) -> list[str]:
     return [example.request.messages[0].text for example in examples]
+
+
+DRAWING: dict[str, Any] = {"type": "image_url", "image_url": {"url": "data:image/png;base64,eA=="}}
+THOUGHT: list[dict[str, Any]] = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "yes"}]
 
 
 async def test_the_dataset_holds_what_the_teacher_answered_oldest_first(scene: ObserverHarness) -> None:
@@ -59,6 +64,11 @@ async def test_only_the_tasks_own_answers_of_the_teacher_count(scene: ObserverHa
             "goes on",
             response=Response(message=Message(role="assistant", content="so far"), finish_reason="pause_turn"),
         ),
+        make_invocation(
+            "drawn",
+            response=Response(message=Message(role="assistant", content=[{"type": "text", "text": "Here:"}, DRAWING])),
+        ),
+        make_invocation("thought about", response=Response(message=Message(role="assistant", content=THOUGHT))),
         make_invocation("another task's", task="other"),
         make_invocation("too late", at=START + MINUTE),
         make_invocation("audited", origin="audit", audits="x", route=routed("audit")),
@@ -66,7 +76,7 @@ async def test_only_the_tasks_own_answers_of_the_teacher_count(scene: ObserverHa
         make_invocation("from a file", origin="imported"),
     )
     await scene.publish_and_wait(make_promotion())
-    assert sorted(texts(scene.read_last_dataset().examples)) == ["audited", "from a file", "mine"]
+    assert sorted(texts(scene.read_last_dataset().examples)) == ["audited", "from a file", "mine", "thought about"]
 
 
 async def test_a_conversation_lands_whole_in_the_split_of_its_first_call(scene: ObserverHarness) -> None:

@@ -96,6 +96,12 @@ def test_the_source_of_a_price_is_told_from_the_answer(
     assert describe_price_source(model, usage, paid, free, reason, START) == source
 
 
+def test_a_tier_without_a_price_is_named_where_a_price_is_assumed() -> None:
+    usage = {**MINI, "details": {"service_tier": "scale"}}
+    told = describe_price_source("gpt-4o-mini", usage, usd("0.03"), False, "not_eligible", START)
+    assert told == "assumed, as no price of gpt-4o-mini at scale is known"
+
+
 async def test_the_last_answer_of_the_teacher_tells_the_source(store: Store) -> None:
     escalated = Route(reason="low_confidence", student_cost_usd=usd("0.001"))
     await insert(

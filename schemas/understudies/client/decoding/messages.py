@@ -9,7 +9,7 @@ from understudies.dialects.json_fields import arguments_text, encode_json_text
 
 _ROLES = {"human": "user", "ai": "assistant", "chat": "user", "model": "assistant", "AIMessageChunk": "assistant"}
 
-_KEPT_FIELDS = ("name", "tool_call_id", "function_call", "refusal")
+_KEPT_FIELDS = ("name", "tool_call_id", "function_call", "refusal", "audio", "images")
 
 
 def write_messages(value: Any) -> list[dict[str, Any]]:
@@ -40,6 +40,9 @@ def write_message(role: str, item: Mapping[str, Any]) -> dict[str, Any]:
     calls = item.get("tool_calls")
     if isinstance(calls, list) and calls:
         message["tool_calls"] = [_write_tool_call(call) for call in calls if isinstance(call, dict)]
+    more = item.get("additional_kwargs")  # where LangChain keeps what is not its own
+    if isinstance(more, Mapping) and more.get("audio"):
+        item = {**item, "audio": more["audio"]}
     return message | {name: item[name] for name in _KEPT_FIELDS if item.get(name) is not None}
 
 

@@ -17,6 +17,9 @@ from understudies.events import Message, Response
 
 _ANSWER_OBJECTS: Final = frozenset({"chat.completion", "text_completion", "response", "decision", "error"})
 _MAX_SHOWN: Final = 500
+_READ: Final = ("cache_read", "cached_tokens", "priority_cache_read", "flex_cache_read")
+_WRITTEN: Final = ("cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+"""What LangChain calls the tokens that are written to a cache, of which the first are those without a lifetime."""
 
 
 def decode_answer(answer: Any, *, from_provider: bool = False) -> DecodedResponse:
@@ -66,15 +69,26 @@ def write_usage(usage: Any) -> dict[str, Any] | None:
     if "input_tokens" not in usage and "output_tokens" not in usage:
         return usage
     details = usage.get("input_token_details") or usage.get("input_tokens_details") or {}
+    said = usage.get("output_token_details") or usage.get("output_tokens_details") or {}
     cached = token_count(usage.get("cache_read_input_tokens"))
     # Anthropic counts only uncached tokens as input.
     fresh = token_count(usage.get("input_tokens")) + token_count(usage.get("cache_creation_input_tokens"))
-    read = token_count(get_field(details, "cache_read")) or token_count(get_field(details, "cached_tokens"))
+    read = next((count for name in _READ if (count := token_count(get_field(details, name)))), 0)
     return {
         "prompt_tokens": fresh + cached,
         "completion_tokens": usage.get("output_tokens"),
-        "prompt_tokens_details": {"cached_tokens": cached or read},
+        "prompt_tokens_details": {
+            "cached_tokens": cached or read,
+            "cache_write_tokens": token_count(usage.get("cache_creation_input_tokens")) or _sum_written(details),
+            "audio_tokens": token_count(get_field(details, "audio")),
+        },
+        "completion_tokens_details": {"audio_tokens": token_count(get_field(said, "audio"))},
+        "cache_creation": {"ephemeral_1h_input_tokens": token_count(get_field(details, _WRITTEN[2]))},
     }
+
+
+def _sum_written(details: object) -> int:
+    return sum(token_count(get_field(details, name)) for name in _WRITTEN)
 
 
 def _write_completion(answer: dict[str, Any]) -> dict[str, Any]:
@@ -105,6 +119,6 @@ def _decode_message_object(answer: dict[str, Any]) -> DecodedResponse:
     message = write_message("assistant", answer)
     reason = answer.get("stop_reason") or about.get("finish_reason") or about.get("stop_reason")
     named = answer.get("model") or about.get("model_name") or about.get("model")
-    usage = decode_usage(write_usage(answer.get("usage_metadata") or answer.get("usage")))
+    usage = decode_usage(write_usage(answer.get("usage_metadata") or answer.get("usage")), about.get("service_tier"))
     decoded = detection.decode_message(message, reason if isinstance(reason, str) else None)
     return decoded._replace(usage=usage, model=named if isinstance(named, str) else "")

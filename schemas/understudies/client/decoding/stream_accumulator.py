@@ -12,8 +12,8 @@ from understudies.dialects.detection import detect_stream_api
 from understudies.dialects.json_fields import list_objects
 from understudies.dialects.registry import dialect_of
 
-_CHUNK_FIELDS: Final = ("model", "usage", "error", "x_groq")
-_DELTA_FIELDS: Final = ("content", "refusal", "tool_calls", "function_call")
+_CHUNK_FIELDS: Final = ("model", "usage", "error", "x_groq", "service_tier")
+_DELTA_FIELDS: Final = ("content", "refusal", "tool_calls", "function_call", "audio", "images")
 
 
 class ChunkAccumulator:

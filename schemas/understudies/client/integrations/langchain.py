@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from understudies.client.integrations.framework import build_callbacks
 from understudies.client.integrations.metadata import read_episode, read_task
+from understudies.client.langchain_models import FinishedCalls
 from understudies.client.sdk import Understudies, utc_now
 
 _NO_PARAMETERS: Final = frozenset({"_type", "model_name", "stream", "stream_options", "stream_usage", "streaming"})
@@ -25,7 +26,7 @@ class _Started(NamedTuple):
 class _UnderstudiesHandler:
     """Records each call of a chat model or a completion model once, whole, streamed or failed."""
 
-    def __init__(self, understudies: Understudies, task: str | None = None) -> None:
+    def __init__(self, understudies: Understudies | FinishedCalls, task: str | None = None) -> None:
         super().__init__()
         self._understudies = understudies
         self._task = task
@@ -100,7 +101,7 @@ def _read_answer(generations: Any) -> Any:
     return None if is_cached else message
 
 
-def langchain_handler(understudies: Understudies, *, task: str | None = None) -> Any:
+def langchain_handler(understudies: Understudies | FinishedCalls, *, task: str | None = None) -> Any:
     """Return a callback handler for `callbacks=[...]`; raises ImportError without langchain-core.
 
     A call's metadata may name its task (`understudies_task`) and episode (`understudies_episode`, `thread_id`); `task`

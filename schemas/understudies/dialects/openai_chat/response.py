@@ -16,7 +16,12 @@ from understudies.dialects.json_fields import (
     text_or_empty,
     token_count,
 )
-from understudies.dialects.openai_chat.request import replace_function_call, tool_call_dict, write_arguments
+from understudies.dialects.openai_chat.request import (
+    gather_parts,
+    replace_function_call,
+    tool_call_dict,
+    write_arguments,
+)
 from understudies.dialects.sse import encode_event
 from understudies.dialects.usage import read_details, reasoning_apart
 from understudies.events import Response, Usage
@@ -46,11 +51,7 @@ def decode_response(body: Mapping[str, Any]) -> DecodedResponse:
         message = replace_function_call(message)
     if not message.get("tool_calls"):
         message.pop("tool_calls", None)
-    if message.get("refusal"):
-        message["content"] = [
-            *_content_parts(message.get("content")),
-            {"type": "refusal", "refusal": message["refusal"]},
-        ]
+    message = gather_parts(message)
     try:
         response = _RESPONSE.validate_python({"message": message, "finish_reason": finish_reason})
     except ValidationError:
@@ -79,12 +80,6 @@ def decode_usage(usage: Any, tier: Any = None) -> Usage:
     }
     counted: Usage = _USAGE.validate_python(counts)
     return counted
-
-
-def _content_parts(content: Any) -> list[Any]:
-    if isinstance(content, list):
-        return content
-    return [{"type": "text", "text": content}] if content else []
 
 
 DONE: Final = b"data: [DONE]\n\n"

@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 _SLASHES: Final = re.compile("//+")
 _RAW_SLASHES: Final = re.compile(b"//+")
+_GEMINI: Final = re.compile(r"/models/[^/]+:\w+$")
+"""Matches the paths of Gemini's own API, as `/v1beta/models/gemini-2.5-flash:generateContent`."""
 _DIALECT_BY_PATH: Final[Mapping[str, Dialect]] = {
     dialect.path: dialect for dialect in (*DIALECTS.values(), *DECISION_DIALECTS.values())
 }
@@ -63,7 +65,7 @@ class Dispatcher:
             elif path.startswith("/v1/"):
                 await self._passthrough.serve(scope, receive, sent)
             else:
-                raise HttpError(404, f"there is nothing at {path!r}; the APIs are under /v1", code="not_found")
+                raise HttpError(404, _describe_missing(path), code="not_found")
         except ClientDisconnected:
             return
         except asyncio.CancelledError:
@@ -89,6 +91,15 @@ def _with_single_slashes(scope: Scope) -> Scope:
     """Merge repeated slashes, as of a base URL that ends in one, so that such a call is recorded too."""
     raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
     return {**scope, "path": _SLASHES.sub("/", scope["path"]), "raw_path": _RAW_SLASHES.sub(b"/", raw_path)}
+
+
+def _describe_missing(path: str) -> str:
+    if _GEMINI.search(path) is not None:
+        return (
+            "Gemini's own API is not served: call /v1/chat/completions, and name Gemini's OpenAI-compatible address "
+            "(https://generativelanguage.googleapis.com/v1beta/openai) as the teacher's"
+        )
+    return f"there is nothing at {path!r}; the APIs are under /v1"
 
 
 class _SendTracker:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
@@ -41,6 +42,7 @@ TRANSPORT_ERRORS: Final = (ConnectError, ProtocolError, ResponseTooLarge, Timeou
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _MAX_MESSAGE: Final = 500
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _KEY_REJECTIONS: Final = frozenset({401, 402, 403})
 
 
@@ -96,11 +98,11 @@ def failure_from_status(status: int, headers: list[tuple[str, str]], raw: bytes,
     """Return the failure of an attempt answered with a status other than success."""
     shown = response_headers(headers)
     if status < 400:
-        return AttemptFailed(
-            TeacherError(
-                502, f"the teacher answered {status}, which is no answer", headers=_without_content_type(shown)
-            )
-        )
+        # Followed, a call would reach another server with the teacher's key, which only the settings may say.
+        target = _shown_target(dict(headers).get("location", "")) if status in _REDIRECTS else ""
+        where = f", a redirect to {target}: name what answers as the teacher's base_url" if target else ""
+        message = f"the teacher answered {status}, which is no answer{where}"
+        return AttemptFailed(TeacherError(502, message, headers=_without_content_type(shown)))
     if status == 401 and spec.has_own_key:
         # The teacher's message shows parts of a key that is not the caller's.
         refused = TeacherError(502, "the teacher does not take the router's key", code="teacher_refused_key")
@@ -195,6 +197,16 @@ def parse_json_object(raw: bytes) -> dict[str, Any] | None:
 
 def _message(details: Mapping[str, Any], raw: bytes) -> str:
     return str(details.get("message") or raw[:_MAX_MESSAGE].decode("utf-8", "replace").strip() or "no message")
+
+
+def _shown_target(location: str) -> str:
+    """Return the address of a redirect without what may be secret: credentials and the query."""
+    try:
+        parts = urlsplit(location)
+        host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+    except ValueError:
+        return ""
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))[:_MAX_MESSAGE]
 
 
 def _is_code(value: Any) -> bool:

@@ -58,6 +58,7 @@ class TokenEstimator:
             prompt_tokens=known.prompt_tokens or round(request_bytes / prompt.value),
             completion_tokens=max(known.completion_tokens, round(answer_characters / completion.value)),
             cached_tokens=known.cached_tokens,
+            details=known.details,
         )
 
     def _ratios_of(self, model: str) -> tuple[_Ratio, _Ratio]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudies.events import Usage
+from understudies.events import Usage, UsageDetails
 from understudies.router.upstream.metering import TokenEstimator
 
 
@@ -33,6 +33,8 @@ def test_what_is_known_already_is_kept() -> None:
     assert TokenEstimator().estimate("m", 400, 80, known) == Usage(
         prompt_tokens=7, completion_tokens=20, cached_tokens=5
     )
+    written = Usage(prompt_tokens=700, details=UsageDetails(cache_write_tokens=600, service_tier="priority"))
+    assert TokenEstimator().estimate("m", 400, 80, written) == written.model_copy(update={"completion_tokens": 20})
     many = Usage(completion_tokens=90)
     assert TokenEstimator().estimate("m", 400, 80, many).completion_tokens == 90
 

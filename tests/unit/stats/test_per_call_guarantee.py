@@ -188,7 +188,7 @@ def with_bursts(rng: np.random.Generator, days: list[Day], *, share: float = 0.3
 def _most(groups: NearCopyCap, text: str, day: date, others: int, n: int) -> int:
     """How many of a burst's copies count beside the other verdicts of a day."""
     name = groups.record(text, day)
-    groups._totals[day], groups._days[name][day] = others + n, n
+    groups._totals[day], groups._days[day][name] = others + n, n
     return min(n, groups.limit(name, day))
 
 

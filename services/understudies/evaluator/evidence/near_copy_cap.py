@@ -81,7 +81,11 @@ class NearCopyCap(SavedState):
         others = [other for other in self._totals if other != day]
         if len(others) < _MIN_HISTORY_DAYS:
             return max(1, share_limit)
-        return max(1, share_limit, ceil(2 * median(self._days[other][group] for other in others)))
+        return max(1, share_limit, ceil(2 * median(self._times(group, other) for other in others)))
+
+    def _times(self, group: str, day: date) -> int:
+        # A day whose texts all came once has none left.
+        return self._days.get(day, Counter[str]())[group]
 
     def admit(self, group: str | None, day: date, counts: Counter[tuple[str, date]]) -> bool:
         """Count one more verdict of a group and day in `counts`; return whether it is within the limit."""

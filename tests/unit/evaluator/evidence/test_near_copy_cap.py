@@ -110,6 +110,18 @@ def test_days_long_past_and_texts_seen_once_are_forgotten() -> None:
     assert copies.record(alarm(0), day(30)) == name, "a text has its name from its words"
 
 
+def test_a_restored_day_of_which_no_text_is_left_is_a_day_on_which_none_came() -> None:
+    copies = NearCopyCap()
+    for number in range(4):
+        filled(copies, day(number), 30)
+    copies.expire(day(9))
+    restored = NearCopyCap.from_state(json.loads(json.dumps(copies.state())))
+    for one in (copies, restored):
+        name = one.record(alarm(1), day(9))
+        filled(one, day(9), 100)
+        assert one.limit(name, day(9)) == 6
+
+
 def test_state_round_trips_and_groups_go_on() -> None:
     copies = NearCopyCap()
     for number in range(4):

@@ -123,6 +123,8 @@ async def test_a_process_of_its_own_does_not_begin_without_the_state_of_copies()
         with pytest.raises(ConfigurationError, match=r"pass --partitioned, and that --data.*--in-place-of shared"):
             await require_unshared(settings, "budget", PARTITIONED_TOPICS)
         await require_unshared(settings, "budget", PARTITIONED_TOPICS, in_place_of="shared")
+        # Nobody has dealt out the state of this process's own folder, as after a disk that was full.
+        await require_unshared(settings, "budget", PARTITIONED_TOPICS, own="shared")
         await require_unshared(settings, "evaluator", PARTITIONED_TOPICS)
         await require_unshared(settings.model_copy(update={"group_prefix": None}), "budget", PARTITIONED_TOPICS)
 

@@ -249,12 +249,17 @@ def group_name(settings: BusSettings, service: str) -> str:
 
 
 async def require_unshared(
-    settings: BusSettings, service: str, topics: tuple[Topic, ...], in_place_of: str | None = None
+    settings: BusSettings,
+    service: str,
+    topics: tuple[Topic, ...],
+    in_place_of: str | None = None,
+    own: str | None = None,
 ) -> None:
     """Raise ConfigurationError if a service's group has noted a data folder with state by partition.
 
     For a process without --partitioned, which would begin without that state. `in_place_of` is the id of a folder that
-    is lost. Raises RetryLater while the broker is unavailable.
+    is lost, `own` that of this process's folder if no copy has dealt out its state, as none could after it was noted.
+    Raises RetryLater while the broker is unavailable.
     """
     if settings.group_prefix is None:
         return
@@ -270,7 +275,7 @@ async def require_unshared(
         raise RetryLater(f"no broker at {settings.bootstrap!r}: {error!r}") from error
     finally:
         await stop_consumer(consumer)
-    noted = {_noted_folder(one.metadata) for one in found.values()} - {"", in_place_of}
+    noted = {_noted_folder(one.metadata) for one in found.values()} - {"", in_place_of, own}
     if noted:
         folder = sorted(noted)[0]
         raise ConfigurationError(

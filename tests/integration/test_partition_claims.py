@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as Position
 from tests.support.brokers import open_kafka
 
+from understudies.cli.up import require_own_state
 from understudies.events import INVOCATIONS, VERDICTS
 from understudies.runtime.bus.task_partition import PARTITIONED_TOPICS
 from understudies.runtime.errors import ConfigurationError, RetryLater
@@ -127,6 +129,20 @@ async def test_a_process_of_its_own_does_not_begin_without_the_state_of_copies()
         await require_unshared(settings, "budget", PARTITIONED_TOPICS, own="shared")
         await require_unshared(settings, "evaluator", PARTITIONED_TOPICS)
         await require_unshared(settings.model_copy(update={"group_prefix": None}), "budget", PARTITIONED_TOPICS)
+
+
+async def test_nor_does_up_with_all_services_in_one_process(tmp_path: Path) -> None:
+    async with open_kafka() as settings:
+        await require_own_state(settings, tmp_path)
+        async with member(settings, "shared") as group:
+            await claim(group)
+        with pytest.raises(ConfigurationError, match=r"the id shared in its budget\.partitions.*BUS_GROUP_PREFIX"):
+            await require_own_state(settings, tmp_path)
+        own = settings.model_copy(update={"group_prefix": "own"})
+        await require_own_state(own, tmp_path)
+        (tmp_path / "evaluator.partitions.json").write_text('{"id": "here", "count": 6}')
+        with pytest.raises(ConfigurationError, match=r"the state of evaluator in .* is kept by partition"):
+            await require_own_state(own, tmp_path)
 
 
 async def test_without_a_broker_it_is_to_start_later() -> None:

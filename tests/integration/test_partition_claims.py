@@ -9,6 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as Position
 from tests.support.brokers import open_kafka
+from tests.support.kafka_server import KafkaServer
 
 from understudies.cli.up import require_own_state
 from understudies.events import INVOCATIONS, VERDICTS
@@ -129,6 +130,20 @@ async def test_a_process_of_its_own_does_not_begin_without_the_state_of_copies()
         await require_unshared(settings, "budget", PARTITIONED_TOPICS, own="shared")
         await require_unshared(settings, "evaluator", PARTITIONED_TOPICS)
         await require_unshared(settings.model_copy(update={"group_prefix": None}), "budget", PARTITIONED_TOPICS)
+
+
+async def test_a_broker_that_takes_no_notes_is_worked_with_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    server = KafkaServer(properties="offset.metadata.max.bytes=16")
+    await asyncio.to_thread(server.start)
+    try:
+        settings = BusSettings(bootstrap=server.bootstrap, group_prefix="test", replication_factor=1)
+        for expected in ({}, {(INVOCATIONS.name, 0): 7}):
+            async with member(settings, "folder") as group:
+                assert await claim(group, has_state=bool(expected)) == expected
+                await group.commit({(INVOCATIONS.name, 0): 7})
+        assert "offset.metadata.max.bytes" in caplog.text
+    finally:
+        await asyncio.to_thread(server.stop)
 
 
 async def test_nor_does_up_with_all_services_in_one_process(tmp_path: Path) -> None:

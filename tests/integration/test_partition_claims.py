@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as Position
 from tests.support.brokers import open_kafka
+from tests.support.kafka_server import KafkaServer
 
+from understudies.cli.up import require_own_state
 from understudies.events import INVOCATIONS, VERDICTS
 from understudies.runtime.bus.task_partition import PARTITIONED_TOPICS
 from understudies.runtime.errors import ConfigurationError, RetryLater
@@ -123,8 +126,38 @@ async def test_a_process_of_its_own_does_not_begin_without_the_state_of_copies()
         with pytest.raises(ConfigurationError, match=r"pass --partitioned, and that --data.*--in-place-of shared"):
             await require_unshared(settings, "budget", PARTITIONED_TOPICS)
         await require_unshared(settings, "budget", PARTITIONED_TOPICS, in_place_of="shared")
+        # Nobody has dealt out the state of this process's own folder, as after a disk that was full.
+        await require_unshared(settings, "budget", PARTITIONED_TOPICS, own="shared")
         await require_unshared(settings, "evaluator", PARTITIONED_TOPICS)
         await require_unshared(settings.model_copy(update={"group_prefix": None}), "budget", PARTITIONED_TOPICS)
+
+
+async def test_a_broker_that_takes_no_notes_is_worked_with_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    server = KafkaServer(properties="offset.metadata.max.bytes=16")
+    await asyncio.to_thread(server.start)
+    try:
+        settings = BusSettings(bootstrap=server.bootstrap, group_prefix="test", replication_factor=1)
+        for expected in ({}, {(INVOCATIONS.name, 0): 7}):
+            async with member(settings, "folder") as group:
+                assert await claim(group, has_state=bool(expected)) == expected
+                await group.commit({(INVOCATIONS.name, 0): 7})
+        assert "offset.metadata.max.bytes" in caplog.text
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def test_nor_does_up_with_all_services_in_one_process(tmp_path: Path) -> None:
+    async with open_kafka() as settings:
+        await require_own_state(settings, tmp_path)
+        async with member(settings, "shared") as group:
+            await claim(group)
+        with pytest.raises(ConfigurationError, match=r"the id shared in its budget\.partitions.*BUS_GROUP_PREFIX"):
+            await require_own_state(settings, tmp_path)
+        own = settings.model_copy(update={"group_prefix": "own"})
+        await require_own_state(own, tmp_path)
+        (tmp_path / "evaluator.partitions.json").write_text('{"id": "here", "count": 6}')
+        with pytest.raises(ConfigurationError, match=r"the state of evaluator in .* is kept by partition"):
+            await require_own_state(own, tmp_path)
 
 
 async def test_without_a_broker_it_is_to_start_later() -> None:

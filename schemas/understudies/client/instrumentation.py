@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from types import MethodType
 from typing import Any
 
 from understudies.client.calls import CallArguments, TeacherCall, TeacherInfo, copy_arguments
@@ -101,7 +102,7 @@ class Instrumentor:
 
     def _mark(self, teacher: Callable[..., Any], wrapper: Callable[..., Any]) -> Callable[..., Any]:
         functools.update_wrapper(wrapper, teacher)
-        setattr(wrapper, _RECORDED_AS, (self.recorder, teacher))
+        setattr(wrapper, _RECORDED_AS, (self.recorder, wrapper, teacher))
         return wrapper
 
     def _unwrap(self, teacher: Any) -> Any:
@@ -113,7 +114,13 @@ class Instrumentor:
         elif type(teacher) in (_Proxy, _CallableProxy):
             recorder, inner = teacher._understudies_instrumentor.recorder, teacher._understudies_teacher
         else:
-            recorder, inner = getattr(teacher, "__dict__", {}).get(_RECORDED_AS, (None, None))
+            function = teacher.__func__ if inspect.ismethod(teacher) else teacher
+            recorder, wrapper, inner = getattr(function, "__dict__", {}).get(_RECORDED_AS, (None, None, None))
+            if wrapper is not function:
+                # `functools.wraps` copies the mark to what is built around a recorded function, such as a retry.
+                return teacher
+            if function is not teacher:
+                inner = MethodType(inner, teacher.__self__)
         return self._unwrap(inner) if recorder is self.recorder else teacher
 
     def record(

@@ -10,7 +10,7 @@ from understudies.budget.audit_plan import plan_more_audits
 from understudies.budget.investment import estimate_investment, format_investment, student_price
 from understudies.budget.ramp import next_share
 from understudies.budget.settings import BudgetSettings
-from understudies.budget.stage_events import StageEvents
+from understudies.budget.stage_events import MOMENT, StageEvents
 from understudies.budget.student_state import StudentState
 from understudies.budget.task_state import TaskState
 from understudies.economics.roi import saving_per_call
@@ -23,7 +23,6 @@ _CHANGE_REASONS: Final[Mapping[Cause, str]] = {
     "teacher": "another model answers as the teacher",
     "calendar": "it has not been judged on this kind of day yet",
 }
-_MOMENT: Final = timedelta(milliseconds=1)
 _SHARE_TOLERANCE = 0.01
 """Shares served that differ by less count as equal: candidates are five points apart, their coverages estimates."""
 
@@ -51,8 +50,10 @@ class StudentLifecycle:
         for student in [student for student in task.students.values() if student.contradicted_at is not None]:
             assert student.contradicted_at is not None
             # Later than what is contradicted, whatever the clocks: routers go by the time.
-            at, said = max(now, student.contradicted_at + _MOMENT), student.promotion
-            yield self._stages.stage(student, said.stage, at, f"still so: {said.reason}", evidence=said.evidence)
+            at, said = max(now, student.contradicted_at + MOMENT), student.promotion
+            # What a training cost is paid once.
+            evidence = {name: value for name, value in said.evidence.items() if name != "cost_usd"}
+            yield self._stages.stage(student, said.stage, at, f"still so: {said.reason}", evidence=evidence)
 
     def _demote(self, task: TaskState, now: datetime) -> Iterator[Promotion]:
         for student in [student for student in task.students.values() if student.is_serving and student.drift]:

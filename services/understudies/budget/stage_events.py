@@ -1,7 +1,7 @@
 """Write the events of a student's stages, with the numbers that they rest on."""
 
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from understudies.budget.appraisal import Appraisal
 from understudies.budget.audit_plan import plan_more_audits
@@ -12,6 +12,8 @@ from understudies.budget.student_state import StudentState
 from understudies.budget.task_state import TaskState
 from understudies.economics.forecast import forecast
 from understudies.events import NewId, Promotion, Stage, usd_text
+
+MOMENT: Final = timedelta(milliseconds=1)
 
 
 class StageEvents:
@@ -86,6 +88,11 @@ class StageEvents:
         )
 
     def stage(self, student: StudentState, stage: Stage, now: datetime, reason: str, **changes: Any) -> Promotion:
-        """Return the event of another stage, which keeps all of the one before but what is given."""
-        fresh = {"id": self._new_id(now), "at": now, "stage": stage, "reason": reason, "evidence": {}}
+        """Return the event of another stage, which keeps all of the one before but what is given.
+
+        Routers go by the time, so it is never before the stage that it follows, which another clock may have dated.
+        """
+        before = student.promotion.at
+        at = now if now >= before else before + MOMENT
+        fresh = {"id": self._new_id(at), "at": at, "stage": stage, "reason": reason, "evidence": {}}
         return student.promotion.model_copy(update={**fresh, **changes})

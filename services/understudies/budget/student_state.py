@@ -11,6 +11,8 @@ from understudies.persistence.saved_state import Key, SavedState
 
 TRIAL_STAGES = frozenset({"authorised", "collected", "trained", "qualified"})
 _FINAL_STAGES = frozenset({"rejected", "demoted", "retired"})
+_DECIDED_STAGES = frozenset({"authorised", "qualified", "promoted"})
+"""Stages before the final ones that the budget alone decides."""
 _MIN_ANSWERS = 30
 """Served answers from which their mean cost is more reliable than the cost measured in validation."""
 
@@ -92,10 +94,11 @@ class StudentState(SavedState):
     def is_contradicted_by(self, promotion: Promotion) -> bool:
         """Return whether a promotion does not follow the student's stage: it was decided by an older state.
 
-        Whoever is out of service comes back under another name, and nobody in service is made or tried again.
+        Whoever is out of service comes back under another name, and nobody in service is made or tried again. A trial
+        that was ended as lost may yet be collected and trained, which others than the budget say.
         """
         if self.promotion.stage in _FINAL_STAGES:
-            return promotion.stage == "promoted"
+            return promotion.stage in _DECIDED_STAGES
         return self.is_serving and promotion.stage in TRIAL_STAGES
 
     def apply_promotion(self, promotion: Promotion) -> None:

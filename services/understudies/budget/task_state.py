@@ -161,7 +161,10 @@ class TaskState(SavedState):
         if promotion.stage in ("trained", "rejected"):
             self.ledger.training += usd(Decimal(str(promotion.evidence.get("cost_usd", "0"))))
         if student.is_contradicted_by(promotion):
-            student.contradicted_at = promotion.at
+            student.contradicted_at = max(student.contradicted_at or promotion.at, promotion.at)
+            return
+        if promotion.stage == "authorised" and student.promotion.stage != "authorised":
+            # Authorised twice, by a former owner too: what was made of it stays.
             return
         if promotion.stage in ("collected", "trained") and student.promotion.artifact is not None:
             # Collected or trained twice, as after a crash in between: what is being judged is the first artifact.

@@ -23,7 +23,7 @@ from understudies.cli.single_service import artifact_root, load_bus_settings, ru
 from understudies.runtime.clock import SystemClock
 from understudies.runtime.errors import ConfigurationError
 from understudies.runtime.logs import configure_logging
-from understudies.runtime.partitioned.folder import require_whole
+from understudies.runtime.partitioned.folder import require_whole, unshared_id
 from understudies.runtime.process import is_locked, lock_data_dir
 from understudies.runtime.rules.source import RulesSource
 from understudies.runtime.settings import BusSettings, OnlineSettings, StoreSettings, settings_from
@@ -78,7 +78,7 @@ def service_command(name: str) -> Callable[..., None]:
 
             async def compose(bus: "Bus", files: "ObjectStore", opened: contextlib.AsyncExitStack) -> "Service":
                 if name in PARTITIONED:
-                    await _require_unshared(name, settings, in_place_of)
+                    await _require_unshared(name, settings, in_place_of, folder)
                 return await _create_service(name, bus, files, folder, source, opened)
 
             require_whole(folder, name)
@@ -136,11 +136,11 @@ def service_command(name: str) -> Callable[..., None]:
     return run_or_share if name in PARTITIONED else run
 
 
-async def _require_unshared(name: str, settings: BusSettings, in_place_of: str | None) -> None:
+async def _require_unshared(name: str, settings: BusSettings, in_place_of: str | None, data: Path) -> None:
     from understudies.runtime.bus.task_partition import PARTITIONED_TOPICS
     from understudies.runtime.partitioned.group import require_unshared
 
-    await require_unshared(settings, name, PARTITIONED_TOPICS, in_place_of)
+    await require_unshared(settings, name, PARTITIONED_TOPICS, in_place_of, unshared_id(data, name))
 
 
 def _partition_factory(

@@ -17,6 +17,7 @@ from understudies.cli.options import (
     status_access,
 )
 from understudies.cli.process import exit_now, print_line, report_errors, run_event_loop, stop_on_signal
+from understudies.runtime.errors import ConfigurationError
 from understudies.runtime.logs import configure_logging
 from understudies.runtime.process import lock_data_dir
 from understudies.runtime.rules.source import RulesSource
@@ -107,6 +108,8 @@ async def _run(
 
     stopping = stop_on_signal()
     bus, store = _external_bus(), external_store_url()
+    if bus is not None:
+        await require_own_state(bus, data)
     token = secrets.token_urlsafe(32)
     access = status_access(router.host, token, rules.current)
     platform = Platform(
@@ -158,6 +161,27 @@ async def _learn(calls: Path, data: Path) -> None:
         raise
     if code:
         print_line(f"{calls} was not imported wholly: `understudies import {calls} --data {data}` imports the rest")
+
+
+async def require_own_state(bus: BusSettings, data: Path) -> None:
+    """Raise ConfigurationError if copies have the state of a service that is to run in this process.
+
+    Raises RetryLater while the broker is unavailable.
+    """
+    from understudies.cli.service import PARTITIONED
+    from understudies.runtime.bus.task_partition import PARTITIONED_TOPICS
+    from understudies.runtime.partitioned.folder import require_whole, unshared_id
+    from understudies.runtime.partitioned.group import require_unshared
+
+    for name in PARTITIONED:
+        try:
+            require_whole(data, name)
+            await require_unshared(bus, name, PARTITIONED_TOPICS, own=unshared_id(data, name))
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"{error}. `understudies up` has no such options: run `understudies {name}`, or give `up` groups of "
+                "its own by UNDERSTUDIES_BUS_GROUP_PREFIX and another --data"
+            ) from error
 
 
 def _external_bus() -> BusSettings | None:

@@ -103,35 +103,49 @@ def call_cost(model: str, usage: Usage, *, at: datetime | None = None) -> Decima
             continue
         if _AUDIO_NAME.search(model) and price.model_price.input_audio_mtok is None:
             continue  # its list price is that of text, and audio costs many times as much
-        if details is not None and not _is_listed(price, details, context, at):
-            continue
+        total = price.total_price
+        if details is not None:
+            since = _listed_since(price, details, context, at)
+            if since is None:
+                continue
+            if since > (at or datetime.now(tz=UTC)):
+                # The list has a tier's price from the day on that it learned of it, not from that of the tier.
+                usual = genai_prices.calc_price(counted, **reference, genai_request_timestamp=since).total_price
+                tier_price = genai_prices.calc_price(
+                    counted, **reference, genai_request_timestamp=since, price_context=context
+                )
+                total = total * tier_price.total_price / usual if usual else tier_price.total_price
         if place != _US_ONLY:
-            return usd(price.total_price)
+            return usd(total)
         searches = Decimal(0) if details is None else details.web_searches * _search_usd(price)
-        return usd((price.total_price - searches) * _US_ONLY_FACTOR + searches)
+        return usd((total - searches) * _US_ONLY_FACTOR + searches)
     return None
 
 
-def _is_listed(
+def _listed_since(
     price: PriceCalculation, details: UsageDetails, context: dict[str, str] | None, at: datetime | None
-) -> bool:
-    """Return whether the list knows the price of all that the details tell, rather than only the usual one.
+) -> datetime | None:
+    """Return since when the list knows the price of all that the details tell; None if it knows the usual one alone.
 
     The list itself gives the usual price for a tier it does not know, and nothing for searches without a price.
     """
     if details.web_searches and price.model_price.web_searches_kcount is None:
-        return False
+        return None
     tier, place = _split_tier(details.service_tier)
     if place and (place != _US_ONLY or price.provider.id != "anthropic"):
-        return False
+        return None
+    always = datetime.min.replace(tzinfo=UTC)
     if context is None or (price.provider.id, tier) in _AT_THE_USUAL_PRICE:
-        return True
-    when = at or datetime.now(tz=UTC)
-    return any(
-        all(context.get(name) == value for name, value in variant.when.items())
-        and (variant.constraint is None or variant.constraint.active(when))
-        for variant in price.model.price_variants or ()
-    )
+        return always
+    starts: list[datetime] = []
+    for variant in price.model.price_variants or ():
+        if any(context.get(name) != value for name, value in variant.when.items()):
+            continue
+        if variant.constraint is None or variant.constraint.active(at or datetime.now(tz=UTC)):
+            return always
+        if (start := getattr(variant.constraint, "start_date", None)) is not None:
+            starts.append(datetime(start.year, start.month, start.day, tzinfo=UTC))
+    return min(starts, default=None)
 
 
 def _list_usage(usage: Usage) -> dict[str, int]:

@@ -655,6 +655,54 @@ async def test_who_serves_is_not_made_again_by_a_former_owner(office: BudgetHarn
     assert await office.tick_stages(90.2) == []
 
 
+async def test_what_is_decided_next_counts_also_where_the_former_owner_s_clock_is_ahead(office: BudgetHarness) -> None:
+    await office.promote_first()
+    before = student(office).promotion
+    await office.handle(promotion_stage("trained", hour=95, artifact="other"))
+    [again] = await office.tick(90)
+    assert again.at > at_hour(95)
+    await office.handle(drift_event(hour=90.5))
+    [demoted, *_] = await office.tick(91)
+    assert demoted.stage == "demoted"
+    table = RoutingTable()
+    for event in (before, again, demoted):
+        table = table.apply(event)
+    assert table.route(TASK, at_hour(96)) is None
+
+
+@pytest.mark.parametrize("stages", [("qualified", "promoted"), ("authorised",), ("qualified",)])
+async def test_who_is_out_of_service_is_not_tried_again_by_a_former_owner(
+    office: BudgetHarness, stages: tuple[Any, ...]
+) -> None:
+    await office.promote_first()
+    before = student(office).promotion
+    await office.handle(drift_event(hour=90))
+    await office.tick(90)
+    stale = [before.model_copy(update={"id": stage, "stage": stage, "at": at_hour(91)}) for stage in stages]
+    await office.handle(*stale)
+    assert student(office).promotion.stage == "demoted"
+    assert await office.tick_stages(92) == [(student_name(), "demoted")]
+    assert await office.tick_stages(93) == []
+
+
+async def test_a_trial_goes_on_where_a_former_owner_authorises_it_too(office: BudgetHarness) -> None:
+    await office.start_trial()
+    made = student(office).promotion
+    await office.handle(promotion_stage("authorised", hour=90))
+    assert student(office).promotion == made
+
+
+async def test_a_training_is_paid_once_also_if_its_rejection_is_said_again(office: BudgetHarness) -> None:
+    await office.promote_first()
+    before = student(office).promotion
+    await office.handle(promotion_stage("rejected", hour=90, evidence={"cost_usd": "2.5", "tried": []}))
+    paid = office.app.task_state(TASK).ledger.training
+    await office.handle(before.model_copy(update={"id": "stale", "at": at_hour(91)}))
+    [again, *_] = await office.tick(92)
+    assert (again.stage, again.evidence) == ("rejected", {"tried": []})
+    assert office.app.task_state(TASK).ledger.training == paid
+
+
 async def test_a_demotion_that_is_said_again_forgets_no_example(office: BudgetHarness) -> None:
     await office.promote_first()
     before = student(office).promotion

@@ -463,3 +463,26 @@ def test_a_task_that_fails_is_no_failure_of_what_langchain_tells(corpus: Path) -
         instrumentor = Instrumentor(sdk._recorder, TeacherInfo(None, "", {}), None, utc_now, fail)
         instrumentor.record({"messages": []}, "yes", at=utc_now(), latency_ms=1)
         assert sdk.losses == {"unreadable": 1}
+
+
+def test_what_is_built_around_a_recorded_function_stays_around_it(corpus: Path) -> None:
+    def twice(function: Callable[[str], str]) -> Callable[[str], str]:
+        @functools.wraps(function)
+        def called(prompt: str) -> str:
+            return function(function(prompt))
+
+        return called
+
+    class Agent:
+        mark = "!"
+
+        def ask(self, prompt: str) -> str:
+            return prompt + self.mark
+
+    with local(corpus) as sdk:
+        Agent.ask = sdk.shadow(Agent.ask, task="all")  # type: ignore[method-assign]
+        assert sdk.shadow(Agent().ask, task="one")("a") == "a!"
+        inner = sdk.shadow(lambda prompt: f"{prompt}?", task="inner")
+        assert sdk.shadow(twice(inner), task="outer")("b") == "b??"
+    tasks = [line["task"] for line in corpus_lines(corpus)]
+    assert (tasks[0], tasks[-1]) == ("one", "outer")

@@ -349,6 +349,31 @@ def test_a_tier_whose_price_is_in_no_list_is_not_priced_as_the_usual_one(model: 
     assert call_cost(model, usage.model_copy(update={"details": UsageDetails(service_tier=tier)}), at=AT) is None
 
 
+@pytest.mark.parametrize(
+    ("model", "tier"),
+    [
+        ("gpt-4o-mini", "batch"),
+        ("gpt-5", "flex"),
+        ("gpt-5", "priority"),
+        ("claude-sonnet-4-5", "batch"),
+        ("claude-sonnet-4-5", "batch+us"),
+        ("gemini-2.5-flash", "batch"),
+    ],
+)
+def test_a_tier_cost_as_much_before_the_list_knew_of_it(model: str, tier: str) -> None:
+    usage = Usage(prompt_tokens=1000, completion_tokens=100)
+    tiered = usage.model_copy(update={"details": UsageDetails(service_tier=tier)})
+    before = AT.replace(month=9)
+    now, usual_now = call_cost(model, tiered, at=AT), call_cost(model, usage, at=AT)
+    then, usual_then = call_cost(model, tiered, at=before), call_cost(model, usage, at=before)
+    assert now is not None
+    assert then is not None
+    assert usual_now is not None
+    assert usual_then is not None
+    assert now != usual_now
+    assert then / usual_then == now / usual_now
+
+
 @pytest.mark.parametrize("model", ["grok-4", "mistral-large-latest"])
 def test_searches_whose_fee_is_in_no_list_are_not_free(model: str) -> None:
     usage = Usage(prompt_tokens=1000, completion_tokens=10)

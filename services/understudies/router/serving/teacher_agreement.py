@@ -225,7 +225,7 @@ class _StudentCopyGroups:
         return len(self._copies)
 
     def find(self, request: Request, day: date) -> _CopyGroup:
-        self.day = max(self.day, day)
+        self.day = day
         self._drop_past()
         name = self._copies.assign(masked_word_hashes(request_text(request) or request.system))
         group = self._answered.pop(name, None) or self._unanswered.pop(name, None) or _CopyGroup(day)

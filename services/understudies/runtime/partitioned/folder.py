@@ -1,11 +1,12 @@
 """Keep the state of a service by partition in a data folder that several processes share."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,15 @@ def is_split(data: Path, service: str) -> bool:
         return False
     except _UNREADABLE:
         return True
+
+
+def unshared_id(data: Path, service: str) -> str | None:
+    """Return the id of a data folder whose state nobody has dealt out yet; None if it has no id, or somebody has."""
+    try:
+        marker = _read_marker(_marker(data, service))
+    except _UNREADABLE:
+        return None
+    return marker.id if marker.count is None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +74,16 @@ class PartitionFolder:
                 _write_json(path, {"id": uuid.uuid4().hex})
             return self._require_marker(path).id
 
-    async def deal_out(self, create_empty: Callable[[], Awaitable[Partitionable]], given_up: asyncio.Event) -> bool:
+    async def deal_out(
+        self, number: int, create_empty: Callable[[], Awaitable[Partitionable]], given_up: asyncio.Event
+    ) -> bool:
         """Split the state of a single process by partition, if there is one and nobody has; the folder is open.
 
-        It is for a process that the group has given partitions: there is no way back. False if another process was
-        splitting the state until `given_up` was set.
+        It is for a process that the group has given a partition, and that holds its lock: there is no way back. Of a
+        snapshot that was put here once other partitions had begun, it takes that partition's. False if another process
+        was splitting the state until `given_up` was set.
         """
-        if self._is_dealt:
+        if self._is_dealt and not self._whole.has(self._service):
             return True
         async with self._lock_marker(given_up) as lock:
             if lock is None:
@@ -78,16 +91,24 @@ class PartitionFolder:
             path = _marker(self._data, self._service)
             marker = self._require_marker(path)
             if marker.count is None:
-                await self._split(create_empty)
+                await self._split(range(self.count), create_empty)
                 _write_json(path, {"id": marker.id, "count": self.count})
+            elif not self.snapshots(number).has(self._service):
+                await self._split([number], create_empty)
+            if all(self.snapshots(each).has(self._service) for each in range(self.count)):
+                # After the marker: a kill in between must leave no folder that seems to be that of a single process.
+                self._set_aside_whole()
             self._is_dealt = True
             return True
 
     def has_state(self, number: int) -> bool:
-        """Return whether there is state of a partition, or that of a single process, which is not dealt out yet."""
-        if is_split(self._data, self._service):
-            return self.snapshots(number).has(self._service)
-        return SnapshotStore(self._data / _SNAPSHOTS).has(self._service)
+        """Return whether there is state of a partition, or that of a single process, which can be dealt out."""
+        # The whole first, as another process may deal it out meanwhile.
+        return self._whole.has(self._service) or self.snapshots(number).has(self._service)
+
+    @property
+    def _whole(self) -> SnapshotStore:
+        return SnapshotStore(self._data / _SNAPSHOTS)
 
     def _lock_marker(self, given_up: asyncio.Event) -> AbstractAsyncContextManager[DataLock | None]:
         def waiting(holder: str, seconds: float) -> None:
@@ -132,13 +153,12 @@ class PartitionFolder:
 
         return wait_lock(self._data, f"{self._service}-{number}-of-{self.count}", waiting, given_up)
 
-    async def _split(self, create_empty: Callable[[], Awaitable[Partitionable]]) -> None:
-        """Deal out the snapshot of a single process by partition."""
-        whole = SnapshotStore(self._data / _SNAPSHOTS)
-        snapshot = whole.load(self._service)
+    async def _split(self, numbers: Sequence[int], create_empty: Callable[[], Awaitable[Partitionable]]) -> None:
+        """Deal out the snapshot of a single process to these partitions, if there is one."""
+        snapshot = self._whole.load(self._service)
         if snapshot is None:
             return
-        for number in range(self.count):
+        for number in numbers:
             partition = TaskPartition(number, self.count)
             service = await create_empty()
             await restore_snapshot(service, self._service, snapshot)
@@ -147,9 +167,13 @@ class PartitionFolder:
             body = encode_snapshot(service.state(), offsets, snapshot.generation, snapshot.since, snapshot.topic_ids)
             # In a thread, so that meanwhile the process answers who asks whether it lives.
             await asyncio.to_thread(self._write_part, number, body)
-        before = whole.folder / f"{self._service}.json"
-        before.rename(before.with_suffix(".json.before-partitions"))
-        _log.info("%s has dealt out its state by task: %d partitions", self._service, self.count)
+        _log.info("%s has dealt out its state by task: %d partitions", self._service, len(numbers))
+
+    def _set_aside_whole(self) -> None:
+        """Rename the snapshot of a single process, if there is one: each partition has a state of its own."""
+        before = self._whole.folder / f"{self._service}.json"
+        with contextlib.suppress(FileNotFoundError):
+            before.rename(before.with_suffix(".json.before-partitions"))
 
     def _write_part(self, number: int, body: bytes) -> None:
         snapshots = self.snapshots(number)

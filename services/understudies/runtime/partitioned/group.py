@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import IllegalStateError, InconsistentGroupProtocolError, KafkaError
+from aiokafka.errors import IllegalStateError, InconsistentGroupProtocolError, KafkaError, OffsetMetadataTooLargeError
 from faststream.kafka.security import parse_security
 
 from understudies.events import Topic
@@ -18,6 +18,7 @@ from understudies.runtime.bus.messages import Offsets
 from understudies.runtime.errors import ConfigurationError, RetryLater, StopService
 from understudies.runtime.partitioned.assignor import BalancedAssignor
 from understudies.runtime.settings import BusSettings
+from understudies.runtime.throttle import Throttle
 
 _POLL_MS: Final = 1_000
 _MAX_POLL_INTERVAL_MS: Final = 12 * 86_400_000
@@ -64,6 +65,7 @@ class PartitionGroup:
         self.changed = asyncio.Event()
         self._assignor = BalancedAssignor
         self._consumer: Any = None
+        self._note_throttle = Throttle()
 
     async def start(self, folder_id: str) -> None:
         """Join those whose data folder has this id.
@@ -187,7 +189,17 @@ class PartitionGroup:
         """Commit offsets, each with the folder that has the state up to there."""
         note = f"{_NOTE}{self._folder_id}"
         async with asyncio.timeout(_REQUEST_TIMEOUT_S):
-            await self._consumer.commit({where: (offset, note) for where, offset in offsets.items()})
+            try:
+                await self._consumer.commit({where: (offset, note) for where, offset in offsets.items()})
+            except OffsetMetadataTooLargeError:
+                if self._note_throttle():
+                    _log.warning(
+                        "the broker takes no note of %d bytes with an offset (offset.metadata.max.bytes), so that a "
+                        "copy of %s with another data folder would not be refused",
+                        len(note),
+                        self._service,
+                    )
+                await self._consumer.commit(dict(offsets))
 
     async def stop(self) -> None:
         """Leave the group at once."""
@@ -249,12 +261,17 @@ def group_name(settings: BusSettings, service: str) -> str:
 
 
 async def require_unshared(
-    settings: BusSettings, service: str, topics: tuple[Topic, ...], in_place_of: str | None = None
+    settings: BusSettings,
+    service: str,
+    topics: tuple[Topic, ...],
+    in_place_of: str | None = None,
+    own: str | None = None,
 ) -> None:
     """Raise ConfigurationError if a service's group has noted a data folder with state by partition.
 
     For a process without --partitioned, which would begin without that state. `in_place_of` is the id of a folder that
-    is lost. Raises RetryLater while the broker is unavailable.
+    is lost, `own` that of this process's folder if no copy has dealt out its state, as none could after it was noted.
+    Raises RetryLater while the broker is unavailable.
     """
     if settings.group_prefix is None:
         return
@@ -270,7 +287,7 @@ async def require_unshared(
         raise RetryLater(f"no broker at {settings.bootstrap!r}: {error!r}") from error
     finally:
         await stop_consumer(consumer)
-    noted = {_noted_folder(one.metadata) for one in found.values()} - {"", in_place_of}
+    noted = {_noted_folder(one.metadata) for one in found.values()} - {"", in_place_of, own}
     if noted:
         folder = sorted(noted)[0]
         raise ConfigurationError(

@@ -156,7 +156,7 @@ class PartitionedRunner:
             try:
                 # Before anything of the state is touched: it may be in another folder.
                 committed = await self._group.claim(number, has_state=self._folder.has_state(number))
-                if not await self._folder.deal_out(self._create_whole, closing):
+                if not await self._folder.deal_out(number, self._create_whole, closing):
                     return None
                 return await self._start_once(number, lock, committed)
             except RetryLater as error:

@@ -155,3 +155,12 @@ def test_the_texts_of_a_student_that_nobody_asks_any_more_are_forgotten() -> Non
     assert set(guard.group_counts) == {"triage@1", "triage@2"}
     guard.admit_call("triage@2", request("two"), day + timedelta(days=8))
     assert set(guard.group_counts) == {"triage@2"}
+
+
+def test_a_clock_that_was_ahead_for_a_while_lets_no_incident_pass() -> None:
+    guard = NearCopyGuard()
+    ahead, today = date(2031, 1, 1), date(2026, 11, 2)
+    for day in (ahead, today):
+        assert guard.admit_call("triage@1", request("a text of its own"), day)
+    same = [guard.admit_call("triage@1", request(INCIDENT.format(number)), today) for number in range(5)]
+    assert same == [True, True, False, False, False]

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.budget_harness import SETTINGS, teacher_calls
@@ -12,7 +13,8 @@ from understudies.budget.app import BudgetApp, create_app
 from understudies.events import DRIFT, INVOCATIONS, PROMOTIONS, VERDICTS, Invocation, SeededIds
 from understudies.runtime.bus.task_partition import TaskPartition
 from understudies.runtime.errors import ConfigurationError, StopService
-from understudies.runtime.partitioned.folder import PartitionFolder, is_split, require_whole
+from understudies.runtime.partitioned import folder as folder_module
+from understudies.runtime.partitioned.folder import PartitionFolder, is_split, require_whole, unshared_id
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.snapshots import SnapshotStore
 
@@ -32,7 +34,7 @@ async def open_and_deal_out(data: Path, count: int = COUNT) -> str:
     folder, never = PartitionFolder(data, "budget", count), asyncio.Event()
     id_ = await folder.open(never)
     assert id_ is not None
-    assert await folder.deal_out(make_empty, never)
+    assert await folder.deal_out(0, make_empty, never)
     return id_
 
 
@@ -91,9 +93,84 @@ async def test_it_knows_of_which_partitions_there_is_state(tmp_path: Path) -> No
     folder = PartitionFolder(tmp_path, "budget", COUNT)
     assert await folder.open(asyncio.Event())
     assert not folder.has_state(2)
-    assert await folder.deal_out(make_empty, asyncio.Event())
+    assert await folder.deal_out(0, make_empty, asyncio.Event())
     folder.snapshots(2).save("budget", {}, {}, "broker")
     assert [folder.has_state(number) for number in range(3)] == [False, False, True]
+
+
+async def test_what_another_copy_is_dealing_out_is_state_at_each_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await save_whole(tmp_path)
+    folder, never = PartitionFolder(tmp_path, "budget", COUNT), asyncio.Event()
+    assert await folder.open(never)
+    rename, write_json = Path.rename, folder_module._write_json
+    known: list[bool] = []
+
+    def note() -> None:
+        known.append(all(folder.has_state(number) for number in range(COUNT)))
+
+    def rename_noted(self: Path, target: Path) -> Path:
+        note()
+        renamed = rename(self, target)
+        note()
+        return renamed
+
+    def write_noted(path: Path, body: Any) -> None:
+        note()
+        write_json(path, body)
+        note()
+
+    monkeypatch.setattr(Path, "rename", rename_noted)
+    monkeypatch.setattr(folder_module, "_write_json", write_noted)
+    assert await PartitionFolder(tmp_path, "budget", COUNT).deal_out(0, make_empty, never)
+    assert known == [True] * 4
+
+
+async def test_a_snapshot_that_is_put_there_late_is_dealt_out_to_those_that_have_not_begun(tmp_path: Path) -> None:
+    folder, other, never = (*(PartitionFolder(tmp_path, "budget", COUNT) for _ in range(2)), asyncio.Event())
+    assert await folder.open(never)
+    # Of partition 2 alone its single process had handled anything, so that the others began without its state.
+    assert await folder.deal_out(0, make_empty, never)
+    for number in set(range(COUNT)) - {2}:
+        folder.snapshots(number).save("budget", {}, {}, "begun")
+    assert not folder.has_state(2)
+    whole = await save_whole(tmp_path)
+    assert folder.has_state(2)
+    assert await other.deal_out(0, make_empty, never)
+    assert not folder.snapshots(2).has("budget")
+    # It is taken by one that had seen it all dealt out, too.
+    assert await folder.deal_out(2, make_empty, never)
+    snapshots = [folder.snapshots(number).load("budget") for number in range(COUNT)]
+    assert [one.generation for one in snapshots if one] == ["begun", "begun", "broker", "begun", "begun", "begun"]
+    part = make_budget()
+    assert snapshots[2] is not None
+    await part.restore(snapshots[2].state)
+    assert set(part.tasks) == {task for task in whole.tasks if TaskPartition(2, COUNT).owns(task)}
+    assert not SnapshotStore(tmp_path / "snapshots").has("budget")
+
+
+async def test_a_crash_as_the_state_is_dealt_out_leaves_no_folder_that_looks_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await save_whole(tmp_path)
+    folder, never = PartitionFolder(tmp_path, "budget", COUNT), asyncio.Event()
+    id_ = await folder.open(never)
+
+    def crash(path: Path, body: Any) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folder_module, "_write_json", crash)
+        with pytest.raises(RuntimeError):
+            await folder.deal_out(0, make_empty, never)
+    # A single process goes on with it, and copies deal it out again.
+    require_whole(tmp_path, "budget")
+    assert SnapshotStore(tmp_path / "snapshots").has("budget")
+    assert unshared_id(tmp_path, "budget") == id_
+    assert await open_and_deal_out(tmp_path) == id_
+    assert not (tmp_path / "snapshots" / "budget.json").exists()
+    assert unshared_id(tmp_path, "budget") is None
 
 
 async def test_another_number_of_partitions_is_refused(tmp_path: Path) -> None:
@@ -150,10 +227,10 @@ async def test_who_waits_for_the_state_to_be_dealt_out_may_give_up(tmp_path: Pat
     folders = [PartitionFolder(tmp_path, "budget", COUNT) for _ in range(3)]
     for folder in folders:
         await folder.open(never)
-    first = asyncio.create_task(folders[0].deal_out(make_slowly, never))
+    first = asyncio.create_task(folders[0].deal_out(0, make_slowly, never))
     await begun.wait()
-    second = asyncio.create_task(folders[1].deal_out(make_empty, given_up))
-    third = asyncio.create_task(folders[2].deal_out(make_empty, never))
+    second = asyncio.create_task(folders[1].deal_out(0, make_empty, given_up))
+    third = asyncio.create_task(folders[2].deal_out(0, make_empty, never))
     late = asyncio.create_task(PartitionFolder(tmp_path, "budget", COUNT).open(given_up))
     given_up.set()
     assert not await second

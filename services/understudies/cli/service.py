@@ -77,9 +77,10 @@ def service_command(name: str) -> Callable[..., None]:
             settings, folder = load_bus_settings(name, bootstrap), data.resolve()
 
             async def compose(bus: "Bus", files: "ObjectStore", opened: contextlib.AsyncExitStack) -> "Service":
+                service = await _create_service(name, bus, files, folder, source, opened)
                 if name in PARTITIONED:
                     await _require_unshared(name, settings, in_place_of, folder)
-                return await _create_service(name, bus, files, folder, source, opened)
+                return service
 
             require_whole(folder, name)
             if standby and is_locked(folder, name):

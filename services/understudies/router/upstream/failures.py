@@ -100,7 +100,7 @@ def failure_from_status(status: int, headers: list[tuple[str, str]], raw: bytes,
     if status < 400:
         # Followed, a call would reach another server with the teacher's key, which only the settings may say.
         target = _shown_target(dict(headers).get("location", "")) if status in _REDIRECTS else ""
-        where = f", a redirect to {target}: name what answers as the teacher's base_url" if target else ""
+        where = f", a redirect to {target}; name what answers as the teacher's base_url" if target else ""
         message = f"the teacher answered {status}, which is no answer{where}"
         return AttemptFailed(TeacherError(502, message, headers=_without_content_type(shown)))
     if status == 401 and spec.has_own_key:

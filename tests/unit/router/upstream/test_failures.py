@@ -68,6 +68,6 @@ def test_no_answer_breaks_it(status: int, raw: bytes) -> None:
 )
 def test_a_redirect_is_told_with_its_remedy_and_without_secrets(location: str, shown: str) -> None:
     error = failure_from_status(308, [("location", location)], b"", SPEC).error
-    remedy = f", a redirect to {shown}: name what answers as the teacher's base_url" if shown else ""
+    remedy = f", a redirect to {shown}; name what answers as the teacher's base_url" if shown else ""
     assert (error.status, error.message) == (502, f"the teacher answered 308, which is no answer{remedy}")
     assert failure_from_status(304, [("location", location)], b"", SPEC).error.message.endswith("no answer")

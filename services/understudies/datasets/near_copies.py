@@ -50,11 +50,6 @@ class NearCopyGroups(SavedState):
         """Return the number of groups."""
         return len(self._leaders)
 
-    @property
-    def word_count(self) -> int:
-        """The number of distinct words of all groups."""
-        return len(self._frequency)
-
     def assign(self, words: frozenset[int]) -> str:
         """Return the name of the group of a text, creating a group if it is similar to none."""
         return self._find_similar(words) or self.create(words)

@@ -49,7 +49,7 @@ def test_what_was_removed_leaves_nothing_and_is_made_anew() -> None:
     assert [again.assign(probe) for probe in probes] == [groups.assign(probe) for probe in probes]
     for name in list(groups.state()):
         groups.remove(name)
-    assert (groups.state(), groups.word_count) == (NearCopyGroups().state(), 0)
+    assert (groups.state(), len(groups._frequency)) == (NearCopyGroups().state(), 0)
 
 
 def test_a_group_that_is_created_twice_counts_its_words_once() -> None:
@@ -57,4 +57,4 @@ def test_a_group_that_is_created_twice_counts_its_words_once() -> None:
     name = groups.create(words(1))
     assert groups.create(words(1)) == name
     groups.remove(name)
-    assert (len(groups), groups.word_count) == (0, 0)
+    assert (len(groups), len(groups._frequency)) == (0, 0)

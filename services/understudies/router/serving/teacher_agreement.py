@@ -174,11 +174,6 @@ class NearCopyGuard:
     def __init__(self) -> None:
         self._students: OrderedDict[str, _StudentCopyGroups] = OrderedDict()
 
-    @property
-    def group_counts(self) -> dict[str, int]:
-        """The number of groups that are kept, by student."""
-        return {student: groups.count for student, groups in self._students.items()}
-
     def admit_call(self, student: str, request: Request, day: date) -> bool:
         """Count a call that a student is about to serve; return whether it may serve it."""
         group = self._groups_of(student, day).find(request, day)
@@ -220,17 +215,13 @@ class _StudentCopyGroups:
         self.day = date.min
         """The day of the last call."""
 
-    @property
-    def count(self) -> int:
-        return len(self._copies)
-
     def find(self, request: Request, day: date) -> _CopyGroup:
         self.day = day
         self._drop_past()
         name = self._copies.assign(masked_word_hashes(request_text(request) or request.system))
         group = self._answered.pop(name, None) or self._unanswered.pop(name, None) or _CopyGroup(day)
         (self._answered if group.has_answers else self._unanswered)[name] = group
-        if self.count > _MAX_GROUPS:
+        if len(self._copies) > _MAX_GROUPS:
             larger = max(self._unanswered, self._answered, key=len)
             self._copies.remove(larger.popitem(last=False)[0])
         return group

@@ -7,12 +7,11 @@ from typing import Any, cast
 import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
-from scipy.linalg.blas import get_blas_funcs
-from scipy.linalg.lapack import get_lapack_funcs
 from scipy.optimize import minimize
 from sklearn.utils.extmath import randomized_svd
 
 from understudies.students.classifier.features import Features
+from understudies.students.classifier.packed_matrix import PackedMatrix
 from understudies.students.vectors import Floats
 
 Labels = NDArray[np.intp]
@@ -61,17 +60,21 @@ def fit_kernel(features: Features, labels: Labels, classes: int, weights: Floats
     (Rasmussen and Williams 2006, equation 5.12), so that out-of-sample scores need no second fit.
     """
     support = features.sentences
-    gram = support @ support.T
-    gram -= 1
-    np.exp(gram, out=gram)
-    gram[np.diag_indices_from(gram)] += _RIDGE / np.minimum(weights, _MAX_WEIGHT)
-    inverse = _lower_inverse(gram)
+    ridge = (_RIDGE / np.minimum(weights, _MAX_WEIGHT)).astype(np.float32)
+
+    def rows(first: int, end: int) -> Floats:
+        made = support[first:end] @ support[:end].T
+        made -= 1
+        np.exp(made, out=made)
+        made[np.arange(end - first), np.arange(first, end)] += ridge[first:end]
+        return made
+
+    gram = PackedMatrix.make(len(labels), rows)
     targets = np.full((len(labels), classes), -1 / classes, np.float32)
     targets[np.arange(len(labels)), labels] = 1
-    (symm,) = get_blas_funcs(("symm",), (inverse,))
-    coefficients = symm(1.0, inverse, targets, lower=1)
-    left_out = targets - coefficients / np.diagonal(inverse)[:, None]
-    return KernelHead(support, np.ascontiguousarray(coefficients, np.float32)), left_out.astype(np.float32)
+    coefficients = gram.solve_and_invert(targets)
+    left_out = targets - coefficients / gram.diagonal()[:, None]
+    return KernelHead(support, coefficients), left_out.astype(np.float32)
 
 
 def fit_linear(
@@ -95,18 +98,6 @@ def fit_linear(
         bias=fitted[-1],
     )
     return head, left_out
-
-
-def _lower_inverse(gram: Floats) -> Floats:
-    # The matrix is symmetric, so its transpose equals it, in the memory order that LAPACK can overwrite.
-    potrf, potri = get_lapack_funcs(("potrf", "potri"), (gram,))
-    factor, failed = potrf(gram.T, lower=1, overwrite_a=1)
-    if not failed:
-        factor, failed = potri(factor, lower=1, overwrite_c=1)
-    if failed:
-        raise FloatingPointError("the kernel matrix is not positive definite in single precision")
-    inverse: Floats = factor
-    return inverse
 
 
 def _basis(grams: sparse.csr_matrix, seed: int) -> Floats:

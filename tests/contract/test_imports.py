@@ -62,6 +62,13 @@ def test_the_routers_decisions_bring_no_bus_no_store_and_no_server() -> None:
     assert own_packages(brought) == {"dialects", "events", "persistence", "router", "runtime"}
 
 
+def test_learning_brings_no_data_frames() -> None:
+    # Both are installed with the embedded store, and scikit-learn imports them wherever they are.
+    brought = imported_modules(*modules_of("understudies.students.classifier"), *modules_of("understudies.backtest"))
+    assert "sklearn.feature_extraction.text" in brought
+    assert brought.isdisjoint({"pandas", "pyarrow"})
+
+
 TRAINING_PROCESS = {
     f"understudies.trainer.lora.{name}"
     for name in (

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from understudies.students.without_pandas import without_pandas
+
 _PRIOR = 0.1
 _LEAST_SPREAD = 0.02
 _FARTHEST = 5.0
@@ -36,7 +38,8 @@ class ConfidenceModel:
         if agreed.all() or not agreed.any():
             return cls.from_pooled_probability(evidence.shape[1])
         # Imported here, as it takes 150 MB that answering does not need.
-        from sklearn.linear_model import LogisticRegression
+        with without_pandas():
+            from sklearn.linear_model import LogisticRegression
 
         # Without a floor, scaling would magnify features that hardly vary.
         spread = np.maximum(evidence.std(axis=0), _LEAST_SPREAD)

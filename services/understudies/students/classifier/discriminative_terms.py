@@ -6,7 +6,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import hypergeom
-from sklearn.feature_extraction.text import CountVectorizer
+
+from understudies.students.without_pandas import without_pandas
+
+with without_pandas():
+    from sklearn.feature_extraction.text import CountVectorizer
 
 MAX_CONTEXT_CHARS: Final = 16_000
 """Characters of a context to search: of a longer one, the first and the last 8,000."""

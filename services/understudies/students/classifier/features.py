@@ -9,11 +9,14 @@ from typing import Any, Final
 import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
 from understudies.students.classifier.sentences import normalize_text, static_vectors
 from understudies.students.encoder.sentence_encoder import sentence_encoder
 from understudies.students.vectors import Floats, normalize_rows
+from understudies.students.without_pandas import without_pandas
+
+with without_pandas():
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
 _ENOUGH = 200
 _STATIC_SHARE = 0.5

@@ -8,11 +8,14 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from sklearn.utils.extmath import randomized_svd
 
 from understudies.students.classifier.features import Features
 from understudies.students.classifier.packed_matrix import PackedMatrix
 from understudies.students.vectors import Floats
+from understudies.students.without_pandas import without_pandas
+
+with without_pandas():
+    from sklearn.utils.extmath import randomized_svd
 
 Labels = NDArray[np.intp]
 

@@ -13,6 +13,7 @@ from understudies.judges.answer_key import canonical_answer
 from understudies.judges.base import Judge
 from understudies.stats.coverage import ideal_coverage
 from understudies.students.base import request_text
+from understudies.students.without_pandas import without_pandas
 from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.trainers import StudentTrainer, TrainedStudent, TrainingData
 from understudies.trainer.validation import ValidationCall, held_out_examples
@@ -120,7 +121,8 @@ def _rare(examples: Sequence[Example], judge: Judge) -> list[Example]:
 def _sparse(examples: Sequence[Example]) -> list[Example]:
     """The tenth of the inputs whose nearest other input is the least similar, by words, the loneliest first."""
     # Imported here, as it takes 150 MB that answering does not need.
-    from sklearn.feature_extraction.text import HashingVectorizer
+    with without_pandas():
+        from sklearn.feature_extraction.text import HashingVectorizer
 
     sample = examples[:: max(1, -(-len(examples) // _MOST_COMPARED))]
     if len(sample) < _HALF:

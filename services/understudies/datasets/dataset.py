@@ -4,11 +4,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
+from understudies.datasets.shared_parts import SharedParts
 from understudies.datasets.teacher_lineage import TeacherTerms, terms_of
 from understudies.events import Message, Request, Split, Utc
 
@@ -48,6 +50,15 @@ class Example(BaseModel):
     def known_terms(self) -> TeacherTerms:
         """The terms of the teacher when the dataset was written, else those known now."""
         return terms_of(self.teacher) if self.terms is None else self.terms
+
+    def with_parts_of(self, parts: SharedParts) -> Self:
+        """Return an equal example that shares with earlier ones what it has in common with them."""
+        shared: dict[str, object] = {"request": parts.request(self.request), "answer": parts.message(self.answer)}
+        if self.repeats:
+            shared["repeats"] = parts.messages(self.repeats)
+        if self.terms is not None:
+            shared["terms"] = parts.terms(self.terms)
+        return self.model_copy(update=shared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +103,9 @@ def read_dataset(object_store: ObjectStore, uri: str, task: str) -> Dataset:
     named = uri.rsplit("/", 1)[-1].removesuffix(".jsonl")
     if hashlib.sha256(lines).hexdigest() != named:
         raise ArtifactError(f"dataset {uri!r} was changed after it was written; collect it again")
+    parts = SharedParts()
     try:
-        return Dataset(task, tuple(Example.model_validate_json(line) for line in lines.splitlines()))
+        examples = tuple(Example.model_validate_json(line).with_parts_of(parts) for line in lines.splitlines())
     except ValidationError as error:
         raise ArtifactError(f"dataset {uri!r} contains a line that is not an example: {error}") from error
+    return Dataset(task, examples)

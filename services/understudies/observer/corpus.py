@@ -11,6 +11,7 @@ from pydantic import JsonValue, ValidationError
 
 from understudies.datasets.consent import CONSENT_TAG, GIVEN, REFUSED
 from understudies.datasets.dataset import Example
+from understudies.datasets.shared_parts import SharedParts
 from understudies.datasets.teacher_lineage import terms_of
 from understudies.economics.profile import TaskProfile
 from understudies.events import BIASED, MEDIA_PARTS, Message, Request, Response, split_of, template_of
@@ -95,8 +96,12 @@ async def read_task_corpus(
     }
     rows = await store.query(_ANSWERED_INPUTS, parameters)
     reader = _CorpusReader()
-    for start in range(0, len(rows), _ROWS_PER_BATCH):
-        await asyncio.to_thread(reader.add_rows, rows[start : start + _ROWS_PER_BATCH])
+    # From the end, so that what is parsed is let go.
+    rows.reverse()
+    while rows:
+        batch = rows[-_ROWS_PER_BATCH:]
+        del rows[-_ROWS_PER_BATCH:]
+        await asyncio.to_thread(reader.add_rows, batch[::-1])
     return await asyncio.to_thread(reader.build, task)
 
 
@@ -104,7 +109,8 @@ class _CorpusReader:
     """Accumulate rows into a corpus."""
 
     def __init__(self) -> None:
-        self._read: list[tuple[Mapping[str, Any], DatedExample]] = []
+        self._read: list[DatedExample] = []
+        self._shared = SharedParts()
         self._calls = 0
         self._unreadable = 0
 
@@ -112,7 +118,7 @@ class _CorpusReader:
         for row in rows:
             self._calls += row["calls"]
             try:
-                self._read.append((row, DatedExample(_to_example(row), row["first_at"])))
+                self._read.append(DatedExample(_to_example(row).with_parts_of(self._shared), row["first_at"]))
             except ValidationError:
                 self._unreadable += 1
 
@@ -120,12 +126,12 @@ class _CorpusReader:
         """Return the corpus of all rows; leave out synthetic inputs of any split but train."""
         examples: list[Example] = []
         profile = TaskProfile()
-        for (row, _), example in zip(self._read, assign_splits([dated for _, dated in self._read]), strict=True):
-            if row["synthetic"] and example.split != "train":
+        for example in assign_splits(self._read):
+            if example.synthetic and example.split != "train":
                 continue
             examples.append(example)
-            if not row["synthetic"]:
-                _update_profile(profile, example, row["calls"])
+            if not example.synthetic:
+                _update_profile(profile, example)
         return TaskCorpus(task, tuple(examples), self._calls, self._unreadable, profile)
 
 
@@ -159,10 +165,10 @@ def _earlier_answers(answers: Sequence[str], last: str) -> tuple[Message, ...]:
     return tuple(Response.model_validate_json(answer).message for answer in others[-_MAX_REPEATS:])
 
 
-def _update_profile(profile: TaskProfile, example: Example, calls: int) -> None:
+def _update_profile(profile: TaskProfile, example: Example) -> None:
     template, answer = template_of(example.request), example.answer.text
     valid = _is_json(answer)
-    for _ in range(calls):
+    for _ in range(example.calls):
         profile.update(template, answer, example.fingerprint, valid_json=valid, at=example.at)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from understudies.datasets.conversations import group_conversations, shared_openings
 from understudies.datasets.dataset import Example
 from understudies.datasets.inputs import identify_input
-from understudies.events import split_of
+from understudies.events import Split, split_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,5 +31,9 @@ def assign_splits(dated: Sequence[DatedExample]) -> list[Example]:
         places = [place for _, place in cluster.members]
         first = min(places, key=lambda place: (dated[place].first_at, examples[place].id))
         own = split_of(examples[first].fingerprint)
-        assigned.update((place, examples[place].model_copy(update={"split": own})) for place in places)
+        assigned.update((place, _with_split(examples[place], own)) for place in places)
     return [assigned[place] for place in range(len(dated))]
+
+
+def _with_split(example: Example, split: Split) -> Example:
+    return example if example.split == split else example.model_copy(update={"split": split})

@@ -47,7 +47,7 @@ from understudies.runtime.rules.rules import Rules
 from understudies.runtime.settings import settings_from
 from understudies.trainer.settings import TrainerSettings
 
-_STORE_BUFFER_BYTES: Final = 16_000_000
+_STORE_BUFFER_BYTES: Final = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from tests.support.distinct_words import distinct_words
 
 from understudies.datasets.near_copies import NearCopyGroups, masked_word_hashes
@@ -58,3 +59,19 @@ def test_a_group_that_is_created_twice_counts_its_words_once() -> None:
     assert groups.create(words(1)) == name
     groups.remove(name)
     assert (len(groups), len(groups._frequency)) == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_copy_is_near_from_an_index_of_exactly_seven_tenths(seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(50):
+        both = 7 * rng.randint(1, 10)
+        union = both * 10 // 7
+        drawn = rng.sample(range(2**32), union + 1)
+        shared, rest, more = drawn[:both], drawn[both:union], drawn[union]
+        split = rng.randint(0, len(rest))
+        one, other = frozenset([*shared, *rest[:split]]), frozenset([*shared, *rest[split:]])
+
+        near, far = NearCopyGroups(), NearCopyGroups()
+        assert near.assign(one) == near.assign(other)
+        assert far.assign(one) != far.assign(other | {more})

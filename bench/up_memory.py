@@ -35,7 +35,7 @@ from understudies.router.routing.decision import TaskRoute
 from understudies.router.settings import RouterSettings
 from understudies.runtime.clock import VirtualClock
 from understudies.runtime.errors import RetryLater
-from understudies.runtime.malloc import share_one_arena
+from understudies.runtime.malloc import configure_malloc
 from understudies.runtime.settings import settings_from
 
 PRICE = Decimal("0.03")
@@ -118,7 +118,7 @@ def main() -> None:
     # What the encoder costs is measured elsewhere: without it the calls are played in a third of the time.
     os.environ.setdefault("UNDERSTUDIES_TRAINER_ENCODER", "false")
     # As every command of the product does.
-    share_one_arena()
+    configure_malloc()
     began = time.process_time()
     sizes = asyncio.run(play(options.calls, options.tasks, options.days))
     cpu = time.process_time() - began

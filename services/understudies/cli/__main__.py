@@ -4,7 +4,7 @@ import sys
 from importlib import import_module
 from typing import Final
 
-from understudies.runtime.malloc import share_one_arena
+from understudies.runtime.malloc import configure_malloc
 
 _MISSING_EXTRA: Final = (
     "understudies: the command line needs more than the base install, which is only the client "
@@ -15,7 +15,7 @@ _USAGE_ERROR: Final = 2
 
 def main() -> None:
     """Run the command `understudies`; exit with 2 if its packages are missing."""
-    share_one_arena()
+    configure_malloc()
     try:
         app = import_module("understudies.cli.main").app
     except ModuleNotFoundError as error:

@@ -21,6 +21,8 @@ _MAX_LOADED: Final = 64
 """Calls whose content stays in memory: while a call is played, it is looked at several times."""
 _UNDATED: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands in a column for the time of a call without one."""
+_NO_USAGE: Final = Usage()
+"""The usage of all calls of a log that has none: it is not read from disk."""
 
 T = TypeVar("T", bound=str | None)
 
@@ -73,21 +75,25 @@ def _on_disk(read: Callable[[_Content], Any]) -> Any:
 
 
 class SpooledCall(RecordedCall):
-    """A recorded call whose request and answer are read from disk whenever they are looked at."""
+    """A recorded call whose request, answer and usage are read from disk whenever they are looked at."""
 
-    __slots__ = ("_digest", "_place", "_size", "_spool")
+    __slots__ = ("_digest", "_has_usage", "_place", "_size", "_spool")
 
     request = _on_disk(lambda content: content.request)
     response = _on_disk(lambda content: content.response)
-    usage = _on_disk(lambda content: content.usage)
     recorded_cost = _on_disk(lambda content: content.recorded_cost)
     latency_ms = _on_disk(lambda content: content.latency_ms)
     tags = _on_disk(lambda content: content.tags)
 
     def __init__(self, spool: CallSpool, place: int, size: int, call: RecordedCall) -> None:
-        self._place_on(spool, place, size, bytes.fromhex(call.fingerprint))
+        has_usage = call.usage != _NO_USAGE or bool(call.usage.model_fields_set)
+        self._place_on(spool, place, size, bytes.fromhex(call.fingerprint), has_usage)
         task = call.task and sys.intern(call.task)
         self._keep(call.line, call.at, task, sys.intern(call.model), call.critical, call.episode, call.trace)
+
+    @property
+    def usage(self) -> Usage:  # pyright: ignore[reportIncompatibleVariableOverride] # nobody sets it
+        return self._spool.load(self._place, self._size).usage if self._has_usage else _NO_USAGE
 
     @property
     def fingerprint(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride] # nobody sets it
@@ -97,12 +103,13 @@ class SpooledCall(RecordedCall):
     def with_changes(self, *, at: datetime | None, task: str | None, episode: str | None) -> Self:
         """Return the same call with another time, task and episode."""
         changed = object.__new__(type(self))
-        changed._place_on(self._spool, self._place, self._size, self._digest)
+        changed._place_on(self._spool, self._place, self._size, self._digest, self._has_usage)
         changed._keep(self.line, at, task, self.model, self.critical, episode, self.trace)
         return changed
 
-    def _place_on(self, spool: CallSpool, place: int, size: int, digest: bytes) -> None:
-        self._spool, self._place, self._size, self._digest = spool, place, size, digest
+    def _place_on(self, spool: CallSpool, place: int, size: int, digest: bytes, has_usage: bool) -> None:
+        self._spool, self._place, self._size = spool, place, size
+        self._digest, self._has_usage = digest, has_usage
 
     def _keep(
         self,
@@ -150,6 +157,7 @@ class SpooledCalls(LazySequence[RecordedCall]):
         self._sizes = array("Q", [call._size for call in calls])
         self._lines = array("Q", [call.line for call in calls])
         self._critical = bytes(call.critical for call in calls)
+        self._has_usage = bytes(call._has_usage for call in calls)
         self._tasks = _SharedValues(call.task for call in calls)
         self._models = _SharedValues(call.model for call in calls)
         self._episodes = _SharedValues(call.episode for call in calls)
@@ -164,7 +172,8 @@ class SpooledCalls(LazySequence[RecordedCall]):
         call = object.__new__(SpooledCall)
         digest = self._digests[self._width * place : self._width * (place + 1)]
         assert self._spool is not None
-        call._place_on(self._spool, self._places[place], self._sizes[place], digest)
+        has_usage = bool(self._has_usage[place])
+        call._place_on(self._spool, self._places[place], self._sizes[place], digest, has_usage)
         call._keep(
             self._lines[place],
             self._moments[place] if self._dated[place] else None,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from understudies.backtest.report.alternatives import describe_alternatives
 from understudies.backtest.report.daily import describe_days
 from understudies.backtest.report.outcomes import CallOutcomes
 from understudies.backtest.report.projection import last_fifth_span, project_savings
@@ -24,10 +25,9 @@ from understudies.backtest.report.tally import TaskTally, tally_calls
 from understudies.budget.appraisal import Appraisal
 from understudies.budget.student_state import StudentState
 from understudies.budget.task_state import TaskState
-from understudies.economics.alternatives import PricedCall, find_alternatives
 from understudies.economics.outcome import BudgetOutcome
 from understudies.evaluator.gate_decisions import describe_teacher_noise
-from understudies.events import Cause, Drift, GateDecision, Promotion, Request, usd_text
+from understudies.events import Cause, Drift, GateDecision, Promotion, usd_text
 
 _GATE_EVENTS: dict[str, DecisionEvent] = {
     "promote": "gate_promote",
@@ -115,7 +115,7 @@ def _build_task_report(outcomes: CallOutcomes, task: str, tally: TaskTally, fact
             "verdict": task_state.profile.recommendation,
             "reason": task_state.profile.reason,
             "critical": facts["critical"],
-            **_describe_alternatives(outcomes, task),
+            **describe_alternatives(outcomes, task),
         },
         judge=JudgeSummary.of(outcomes.judge_for(task, student.name if student else None)),
         series=describe_days(tally.days, promotions, outcomes.collector),
@@ -134,21 +134,6 @@ def _build_task_report(outcomes: CallOutcomes, task: str, tally: TaskTally, fact
             task_state.serving.name if task_state.serving else None,
         ),
     )
-
-
-def _describe_alternatives(outcomes: CallOutcomes, task: str) -> dict[str, object]:
-    """Say what would save instead of a student, by the tokens and times of the log; that they are unknown, if so."""
-    recorded = [(call.at, call.call) for call in outcomes.calls if call.task == task]
-    calls = [PricedCall(at, call.model, call.usage, _prompt_text(call.request)) for at, call in recorded]
-    if not any(call.usage.counted for call in calls):
-        return {"instead": "unknown: the log has no token counts"}
-    return {f"instead, {one.name}": one.sentence for one in find_alternatives(calls)}
-
-
-def _prompt_text(request: Request) -> str:
-    """Return all that was sent, tools first, as providers' caches read it."""
-    tools = request.model_dump_json(include={"tools"}, exclude_none=True)
-    return "\n".join([tools, *(f"{message.role}: {message.text}" for message in request.messages)])
 
 
 def _task_outcome(facts: Mapping[str, Any], student: StudentState | None) -> TaskOutcome:

@@ -4,15 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any, Final
 
-from understudies.economics.prices import DEFAULT_TEACHER_CALL_USD, call_cost, teacher_call_cost
+from understudies.economics.linear_prices import TodaysPrices
+from understudies.economics.prices import DEFAULT_TEACHER_CALL_USD, teacher_call_cost
 from understudies.events import Usage, usd
 from understudies.importers.recorded_call import RecordedCall
 
 _MAX_NAMED: Final = 6
-_REMEMBERED_PRICES: Final = 4096
 
 
 def resolve_price(
@@ -29,9 +28,14 @@ def resolve_price(
 
 
 def price_by(teacher_price: Decimal | None) -> Callable[[RecordedCall], Decimal]:
-    """Return a function that resolves the price of a call, and looks up each model and usage once."""
-    assumed_price = lru_cache(maxsize=_REMEMBERED_PRICES)(teacher_call_cost)
-    return lambda call: resolve_price(call, teacher_price, assumed_price)
+    """Return a function that resolves the price of a call, and looks up each model once."""
+    prices = TodaysPrices()
+
+    def assume_price(model: str, usage: Usage) -> Decimal:
+        listed = prices.cost(model, usage)
+        return DEFAULT_TEACHER_CALL_USD if listed is None else listed
+
+    return lambda call: resolve_price(call, teacher_price, assume_price)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +77,9 @@ def find_unknown_prices(
     """
     unknown: Counter[str] = Counter()
     models: dict[str, Counter[str]] = {}
-    listed_price = lru_cache(maxsize=_REMEMBERED_PRICES)(call_cost)
+    prices = TodaysPrices()
     for task, call in calls:
-        if call.recorded_cost is None and listed_price(call.model, call.usage) is None:
+        if call.recorded_cost is None and prices.cost(call.model, call.usage) is None:
             unknown[task] += 1
             models.setdefault(task, Counter())[call.model] += 1
     return [

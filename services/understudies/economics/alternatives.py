@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from typing import Final
 
-from understudies.economics.prices import call_cost
+from understudies.economics.linear_prices import BATCH_TIER, TodaysPrices
 from understudies.events import Usage, UsageDetails, usd
 
 _CACHE_LIFETIME: Final = timedelta(minutes=5)
@@ -20,7 +19,6 @@ _WRITES_COST: Final = ("*claude*",)
 _CHEAPER_MODELS: Final = ("gpt-5-nano", "gpt-5-mini", "claude-haiku-4-5", "gemini-2.5-flash-lite")
 _MIN_SHARE: Final = Decimal("0.02")
 """Part of a task's cost below which a saving is not worth a sentence."""
-_REMEMBERED_PRICES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ def find_alternatives(calls: Callable[[], Iterable[PricedCall]]) -> list[Alterna
     prices = _Prices()
     total, beginning = Decimal(0), _CommonBeginning()
     for call in calls():
-        cost = prices.usual(call.model, call.usage)
+        cost = prices.cost(call.model, call.usage)
         if cost is not None:
             total += cost
             beginning.add(call.prompt)
@@ -67,31 +65,21 @@ def find_alternatives(calls: Callable[[], Iterable[PricedCall]]) -> list[Alterna
     fixed = beginning.measure()
     estimates = (_Caching(prices), _ShorterPrompt(prices, fixed), _BatchTier(prices), _CheaperModel(prices))
     for call in calls():
-        if prices.usual(call.model, call.usage) is not None:
+        if prices.cost(call.model, call.usage) is not None:
             for estimate in estimates:
                 estimate.add(call)
     found = [one for estimate in estimates if (one := estimate.conclude(total)) is not None]
     return sorted((one for one in found if one.share >= _MIN_SHARE), key=lambda one: one.saved_usd, reverse=True)
 
 
-class _Prices:
-    """Prices by model and usage, each computed once while it is among the latest: the list takes its time for each."""
+class _Prices(TodaysPrices):
+    """Today's prices in the list, whatever a provider stated that it charged, which says nothing about others."""
 
-    def __init__(self) -> None:
-        self.usual = lru_cache(maxsize=_REMEMBERED_PRICES)(_usual_price)
-        self.batch = lru_cache(maxsize=_REMEMBERED_PRICES)(_batch_price)
-
-
-def _usual_price(model: str, usage: Usage) -> Decimal | None:
-    # What a provider stated that it charged says nothing about other prices.
-    if usage.details is not None and usage.details.stated_cost_usd:
-        usage = usage.model_copy(update={"details": usage.details.model_copy(update={"stated_cost_usd": None})})
-    return call_cost(model, usage)
-
-
-def _batch_price(model: str, usage: Usage) -> Decimal | None:
-    details = (usage.details or UsageDetails()).model_copy(update={"service_tier": "batch"})
-    return _usual_price(model, usage.model_copy(update={"details": details}))
+    def cost(self, model: str, usage: Usage) -> Decimal | None:
+        """Return the price of a call in US dollars, or None if model or usage are unknown."""
+        if usage.details is not None and usage.details.stated_cost_usd:
+            usage = usage.model_copy(update={"details": usage.details.model_copy(update={"stated_cost_usd": None})})
+        return super().cost(model, usage)
 
 
 class _CommonBeginning:
@@ -134,7 +122,7 @@ class _Caching:
             elif any(fnmatchcase(call.model, pattern) for pattern in _WRITES_COST):
                 details = (usage.details or UsageDetails()).model_copy(update={"cache_write_tokens": tokens})
                 usage = usage.model_copy(update={"details": details})
-        self._cost += self._prices.usual(call.model, usage) or Decimal(0)
+        self._cost += self._prices.cost(call.model, usage) or Decimal(0)
 
     def conclude(self, total: Decimal) -> Alternative | None:
         if not self._cached:
@@ -192,7 +180,7 @@ class _ShorterPrompt:
         fewer = call.usage.prompt_tokens - tokens // 2
         cached = min(call.usage.cached_tokens, fewer)
         usage = call.usage.model_copy(update={"prompt_tokens": fewer, "cached_tokens": cached})
-        self._cost += self._prices.usual(call.model, usage) or Decimal(0)
+        self._cost += self._prices.cost(call.model, usage) or Decimal(0)
         self._fixed_tokens += tokens
         self._calls += 1
 
@@ -216,9 +204,11 @@ class _BatchTier:
         self._cost = Decimal(0)
 
     def add(self, call: PricedCall) -> None:
-        batched = self._prices.batch(call.model, call.usage)
+        details = call.usage.details
+        details = BATCH_TIER if details is None else details.model_copy(update={"service_tier": "batch"})
+        batched = self._prices.cost(call.model, call.usage.model_copy(update={"details": details}))
         # A model without a price for batches is not free in one.
-        self._cost += (self._prices.usual(call.model, call.usage) or Decimal(0)) if batched is None else batched
+        self._cost += (self._prices.cost(call.model, call.usage) or Decimal(0)) if batched is None else batched
 
     def conclude(self, total: Decimal) -> Alternative | None:
         return _alternative("the batch tier", total, total - self._cost, "for calls that can wait for hours")
@@ -229,11 +219,11 @@ class _CheaperModel:
 
     def __init__(self, prices: _Prices) -> None:
         self._prices = prices
-        self._costs = dict.fromkeys(_CHEAPER_MODELS, Decimal(0))
+        self._costs: dict[str, Decimal] = {name: Decimal(0) for name in _CHEAPER_MODELS}
 
     def add(self, call: PricedCall) -> None:
         for candidate in [*self._costs]:
-            price = self._prices.usual(candidate, call.usage)
+            price = self._prices.cost(candidate, call.usage)
             if price is None:
                 del self._costs[candidate]
             else:

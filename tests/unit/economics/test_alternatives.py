@@ -66,6 +66,7 @@ def test_half_of_the_fixed_text_is_priced() -> None:
     found = named(find(calls(60)), "a shorter prompt")
     assert found is not None
     assert Decimal("0.4") < found.share < Decimal("0.5")
+    assert named(find(calls(60, n=1)), "a shorter prompt") is None, "nothing repeats in a single call"
 
 
 def test_the_batch_tier_is_half_the_price_where_the_list_has_one() -> None:

@@ -248,6 +248,14 @@ async def test_a_day_knows_what_was_known_at_its_end() -> None:
     assert [day.upper for day in days] == [clopper_pearson_upper(k, n) for k, n in ((24, 24), (47, 48), (59, 60))]
 
 
+async def test_verdicts_from_before_the_first_day_are_known_on_it_and_are_not_its_own() -> None:
+    calls = hourly_calls(26, first=24)
+    earlier = [make_verdict(calls[0], number < 3, at=hours_after_monday(number)) for number in range(4)]
+    later = make_verdict(calls[0], at=hours_after_monday(30))
+    found = await make_outcomes(calls, *told(calls, range(0)), make_promotion("trained", 0), *earlier, later)
+    assert [(day.agreement, day.day_agreement) for day in days_of(found)] == [(4 / 5, 1.0), (4 / 5, None)]
+
+
 async def test_before_any_evidence_agreement_is_unknown() -> None:
     calls = hourly_calls(3)
     (day,) = days_of(await make_outcomes(calls, *told(calls, range(0))))

@@ -3,9 +3,8 @@
 from html.parser import HTMLParser
 
 import pytest
-from tests.support.sample_report import START, build_sample_report
+from tests.support.sample_report import START, PricedCall, build_sample_report, summarise_figures
 
-from understudies.backtest.report.figures import FiguresAccumulator
 from understudies.backtest.report.html_report import headline_text, render_html
 from understudies.backtest.report.report import BacktestReport, DecisionEntry, LogSummary, TaskOutcome, TaskReport
 from understudies.importers.recorded_call import SkippedLine
@@ -49,14 +48,14 @@ class Page(HTMLParser):
 
 def empty_report() -> BacktestReport:
     source = LogSummary("none.jsonl", "empty", 0, [], 0.0)
-    return BacktestReport(FiguresAccumulator().summarise(), {}, [], source, seed=1, seconds=0.0, version="0")
+    return BacktestReport(summarise_figures([]), {}, [], source, seed=1, seconds=0.0, version="0")
 
 
 def bare_report() -> BacktestReport:
     """A task with nothing but its name."""
-    task = TaskReport(FiguresAccumulator().summarise(), TaskOutcome("collecting"))
+    task = TaskReport(summarise_figures([]), TaskOutcome("collecting"))
     return BacktestReport(
-        FiguresAccumulator().summarise(), {"a": task}, [], empty_report().input, seed=1, seconds=0.0, version="0"
+        summarise_figures([]), {"a": task}, [], empty_report().input, seed=1, seconds=0.0, version="0"
     )
 
 
@@ -127,14 +126,13 @@ def test_the_headline_tells_what_would_have_been_saved() -> None:
 
 
 def test_the_headline_hides_no_loss_and_no_idleness() -> None:
-    figures = FiguresAccumulator()
     price = build_sample_report().tasks["marketing-copy"].series[0].cost_before / 40
-    figures.add(price, price, served=False)
+    calls: list[PricedCall] = [(price, price, False, None)]
     base = empty_report()
-    idle = BacktestReport(figures.summarise(), {}, [], base.input, seed=1, seconds=0.0, version="0")
+    idle = BacktestReport(summarise_figures(calls), {}, [], base.input, seed=1, seconds=0.0, version="0")
     assert headline_text(idle).startswith("No student would have served any of 1 call:")
-    figures.add(price, 3 * price, served=True, agreed=True)
-    loss = BacktestReport(figures.summarise(), {}, [], base.input, seed=1, seconds=0.0, version="0")
+    calls.append((price, 3 * price, True, True))
+    loss = BacktestReport(summarise_figures(calls), {}, [], base.input, seed=1, seconds=0.0, version="0")
     assert headline_text(loss) == "Students would have cost $0.033 more than they saved."
 
 

@@ -2,11 +2,11 @@
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from understudies.backtest.report.figures import FiguresAccumulator
+from understudies.backtest.report.figures import FiguresAccumulator, FiguresSummary
 from understudies.backtest.report.report import (
     BacktestReport,
     ChosenThreshold,
@@ -25,12 +25,24 @@ from understudies.stats.bounds import anytime_lower_bound, clopper_pearson_upper
 START = datetime(2026, 1, 5, tzinfo=UTC)
 TEACHER, STUDENT = Decimal("0.0167"), Decimal("0.0004")
 
+PricedCall = tuple[Decimal, Decimal, bool, bool | None]
+"""A call's cost without and with students, whether a student served it, and whether it agreed."""
+
+
+def summarise_figures(calls: Sequence[PricedCall]) -> FiguresSummary:
+    """The figures of calls in their order."""
+    figures = FiguresAccumulator(len(calls))
+    for before, after, served, agreed in calls:
+        figures.add(before, after, served, agreed)
+    return figures.summarise()
+
 
 def build_sample_report(
     days: int = 14, names: tuple[str, ...] = ("ticket-triage", "language-routing")
 ) -> BacktestReport:
     """Two tasks that are distilled, the second with drift, and two that stay with the teacher."""
-    every, tasks, decisions = FiguresAccumulator(), {}, []
+    every: list[PricedCall] = []
+    tasks, decisions = {}, []
     for place, name in enumerate(names):
         tasks[name] = distilled_task(name, every, days, drift=place == 1)
         decisions += decision_history(name, drift=place == 1)
@@ -42,11 +54,12 @@ def build_sample_report(
     )
     broken = [SkippedLine(17, "not JSON: unexpected end of data at column 80"), SkippedLine(912, "no teacher answer")]
     source = LogSummary("calls/agent.jsonl.gz", "native", len(every), broken, float(days))
-    return BacktestReport(every.summarise(), tasks, decisions, source, seed=7, seconds=48.2, version="0.1.0")
+    return BacktestReport(summarise_figures(every), tasks, decisions, source, seed=7, seconds=48.2, version="0.1.0")
 
 
-def distilled_task(name: str, every: FiguresAccumulator, days: int, *, drift: bool) -> TaskReport:
-    rng, figures, series = random.Random(name), FiguresAccumulator(), []
+def distilled_task(name: str, every: list[PricedCall], days: int, *, drift: bool) -> TaskReport:
+    figures: list[PricedCall] = []
+    rng, series = random.Random(name), []
     agree = judged = 0
     for k in range(days):
         share = 0.0 if k < 4 or (drift and k == 10) else min(0.05 + 0.27 * (k - 4), 0.86)
@@ -57,8 +70,8 @@ def distilled_task(name: str, every: FiguresAccumulator, days: int, *, drift: bo
             same = rng.random() < (0.7 if drift and k == 10 else 0.985)
             audit = by_student and rng.random() < 0.06
             cost = STUDENT + (TEACHER if audit or not by_student else 0)
-            figures.add(TEACHER, cost, by_student, same)
-            every.add(TEACHER, cost, by_student, same)
+            figures.append((TEACHER, cost, by_student, same))
+            every.append((TEACHER, cost, by_student, same))
             served, agreed, audited = served + by_student, agreed + (by_student and same), audited + audit
             before, after = before + TEACHER, after + cost
         seen = audited + (120 if k in (3, 4) else 0)
@@ -78,7 +91,7 @@ def distilled_task(name: str, every: FiguresAccumulator, days: int, *, drift: bo
         )
         series.append(day)
     return TaskReport(
-        summary=figures.summarise(),
+        summary=summarise_figures(figures),
         outcome=TaskOutcome("distilled", "distilled: 6.4x", {"cost_reduction": 6.4, "agreement": 0.985}),
         profile={"kind": "closed_set", "repeated_share": 0.08, "answers": {"shipping": 0.24, "billing": 0.17}},
         judge=JudgeSummary.of(parse_judge("label[before:dash]")),
@@ -143,12 +156,13 @@ def decision_history(task: str, *, drift: bool) -> list[DecisionEntry]:
     return told
 
 
-def undistilled_task(name: str, every: FiguresAccumulator, days: int, outcome: str, message: str) -> TaskReport:
-    figures, series = FiguresAccumulator(), []
+def undistilled_task(name: str, every: list[PricedCall], days: int, outcome: str, message: str) -> TaskReport:
+    figures: list[PricedCall] = []
+    series = []
     for k in range(days):
         for _ in range(40):
-            figures.add(TEACHER, TEACHER, False)
-            every.add(TEACHER, TEACHER, False)
+            figures.append((TEACHER, TEACHER, False, None))
+            every.append((TEACHER, TEACHER, False, None))
         at = START + timedelta(days=k)
         series.append(DailyFigures(at, 40, 0, 0, 0, None, None, None, 40 * TEACHER, 40 * TEACHER))
-    return TaskReport(figures.summarise(), TaskOutcome(outcome, message), {"kind": "open"}, series)
+    return TaskReport(summarise_figures(figures), TaskOutcome(outcome, message), {"kind": "open"}, series)

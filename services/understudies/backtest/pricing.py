@@ -1,30 +1,41 @@
 """Price recorded calls, and tell where no price is known."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from understudies.economics.prices import DEFAULT_TEACHER_CALL_USD, call_cost, teacher_call_cost
-from understudies.events import usd
+from understudies.economics.linear_prices import TodaysPrices
+from understudies.economics.prices import DEFAULT_TEACHER_CALL_USD, teacher_call_cost
+from understudies.events import Usage, usd
 from understudies.importers.recorded_call import RecordedCall
 
 _MAX_NAMED: Final = 6
 
 
-def resolve_price(call: RecordedCall, teacher_price: Decimal | None = None) -> Decimal:
+def resolve_price(
+    call: RecordedCall,
+    teacher_price: Decimal | None = None,
+    assumed_price: Callable[[str, Usage], Decimal] = teacher_call_cost,
+) -> Decimal:
     """Return the price of a call in US dollars: as given, else as recorded, else by model and usage, else 0.03."""
     if teacher_price is not None:
         return usd(teacher_price)
     if call.recorded_cost is not None:
         return usd(call.recorded_cost)
-    return teacher_call_cost(call.model, call.usage)
+    return assumed_price(call.model, call.usage)
 
 
-def is_price_known(call: RecordedCall) -> bool:
-    """Return whether the log or the price list tells what the call cost; else a price is assumed for it."""
-    return call.recorded_cost is not None or call_cost(call.model, call.usage) is not None
+def price_by(teacher_price: Decimal | None) -> Callable[[RecordedCall], Decimal]:
+    """Return a function that resolves the price of a call, and looks up each model once."""
+    prices = TodaysPrices()
+
+    def assume_price(model: str, usage: Usage) -> Decimal:
+        listed = prices.cost(model, usage)
+        return DEFAULT_TEACHER_CALL_USD if listed is None else listed
+
+    return lambda call: resolve_price(call, teacher_price, assume_price)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +71,15 @@ class UnknownPrice:
 def find_unknown_prices(
     calls: Iterable[tuple[str, RecordedCall]], paying_prices: Mapping[str, Decimal | None]
 ) -> list[UnknownPrice]:
-    """Find for each task the calls without a known price; `paying_prices` are those from which a task would pay."""
+    """Find for each task the calls whose price neither the log nor the price list tells, so that one is assumed.
+
+    `paying_prices` are those from which a task would pay.
+    """
     unknown: Counter[str] = Counter()
     models: dict[str, Counter[str]] = {}
+    prices = TodaysPrices()
     for task, call in calls:
-        if not is_price_known(call):
+        if call.recorded_cost is None and prices.cost(call.model, call.usage) is None:
             unknown[task] += 1
             models.setdefault(task, Counter())[call.model] += 1
     return [

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from understudies.backtest.constant_answers import find_constant_answers
-from understudies.backtest.pricing import UnknownPrice, find_unknown_prices, resolve_price
+from understudies.backtest.pricing import UnknownPrice, find_unknown_prices, price_by
 from understudies.backtest.progress import ProgressDisplay
 from understudies.backtest.progress_reporter import ProgressReporter
 from understudies.backtest.replay.event_collector import EventCollector
@@ -102,7 +102,7 @@ async def backtest_log(
         raise ConfigurationError(describe_empty_log(path, parsed))
     recorded = clear_outlier_times(assign_tasks(parsed.calls))
     timeline = assign_times(recorded, days=options.days, seed=options.seed)
-    calls = schedule_calls(timeline, lambda call: resolve_price(call, options.teacher_price), options.seed)
+    calls = schedule_calls(timeline, price_by(options.teacher_price), options.seed)
     critical = frozenset(call.task or "" for _, call in timeline if call.critical)
     undated = sum(call.at is None for call in recorded)
     # What is left of the log is in the schedule.

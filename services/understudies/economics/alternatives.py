@@ -1,13 +1,13 @@
 """Estimate what would save instead of a student: prompt caching, a shorter prompt, the batch tier, a cheaper model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Final
 
-from understudies.economics.prices import call_cost
+from understudies.economics.linear_prices import BATCH_TIER, TodaysPrices
 from understudies.events import Usage, UsageDetails, usd
 
 _CACHE_LIFETIME: Final = timedelta(minutes=5)
@@ -46,55 +46,93 @@ class Alternative:
         return self.saved_usd / self.cost_usd if self.cost_usd else Decimal(0)
 
 
-def find_alternatives(calls: Sequence[PricedCall]) -> list[Alternative]:
+def find_alternatives(calls: Callable[[], Iterable[PricedCall]]) -> list[Alternative]:
     """Return what would have saved at least 2% of a task's cost, the largest first, each by itself: they do not add up.
 
-    Only calls whose model and tokens are known are counted. Prices are those of the public list today: what is
-    decided now is paid at these, and the list has no rates of batches for earlier days.
+    `calls` yields all calls in the order of their times whenever it is called. Only those whose model and tokens are
+    known are counted. Prices are those of the public list today: what is decided now is paid at these, and the list
+    has no rates of batches for earlier days.
     """
-    priced = [(call, cost) for call in sorted(calls, key=lambda call: call.at) if (cost := _cost(call)) is not None]
-    total = sum((cost for _, cost in priced), Decimal(0))
+    prices = _Prices()
+    total, beginning = Decimal(0), _CommonBeginning()
+    for call in calls():
+        cost = prices.cost(call.model, call.usage)
+        if cost is not None:
+            total += cost
+            beginning.add(call.prompt)
     if not total:
         return []
-    known = [call for call, _ in priced]
-    found = [*_caching(known, total), *_shorter_prompt(known, total), *_batch(known, total), *_cheaper(known, total)]
+    fixed = beginning.measure()
+    estimates = (_Caching(prices), _ShorterPrompt(prices, fixed), _BatchTier(prices), _CheaperModel(prices))
+    for call in calls():
+        if prices.cost(call.model, call.usage) is not None:
+            for estimate in estimates:
+                estimate.add(call)
+    found = [one for estimate in estimates if (one := estimate.conclude(total)) is not None]
     return sorted((one for one in found if one.share >= _MIN_SHARE), key=lambda one: one.saved_usd, reverse=True)
 
 
-def _cost(call: PricedCall, model: str | None = None, usage: Usage | None = None) -> Decimal | None:
-    # What a provider stated that it charged says nothing about other prices.
-    usage = usage or call.usage
-    if usage.details is not None and usage.details.stated_cost_usd:
-        usage = usage.model_copy(update={"details": usage.details.model_copy(update={"stated_cost_usd": None})})
-    return call_cost(model or call.model, usage)
+class _Prices(TodaysPrices):
+    """Today's prices in the list, whatever a provider stated that it charged, which says nothing about others."""
+
+    def cost(self, model: str, usage: Usage) -> Decimal | None:
+        """Return the price of a call in US dollars, or None if model or usage are unknown."""
+        if usage.details is not None and usage.details.stated_cost_usd:
+            usage = usage.model_copy(update={"details": usage.details.model_copy(update={"stated_cost_usd": None})})
+        return super().cost(model, usage)
 
 
-def _caching(calls: Sequence[PricedCall], total: Decimal) -> Iterator[Alternative]:
+class _CommonBeginning:
+    """Find what all prompts begin with: what the first and the last in order of the alphabet do, all others do too."""
+
+    def __init__(self) -> None:
+        self._prompts = 0
+        self._first = self._last = ""
+
+    def add(self, prompt: str) -> None:
+        self._first = min(self._first, prompt) if self._prompts else prompt
+        self._last = max(self._last, prompt)
+        self._prompts += 1
+
+    def measure(self) -> int:
+        """Return its characters; 0 for a single prompt, of which nothing repeats."""
+        return _shared_length(self._first, self._last) if self._prompts > 1 else 0
+
+
+class _Caching:
     """Price each prefix that a call shares with the one before it, if that came within the cache's lifetime."""
-    cost, cached, prompt_tokens = Decimal(0), 0, 0
-    previous: dict[str, PricedCall] = {}
-    for call in calls:
-        earlier = previous.get(call.model)
-        previous[call.model] = call
-        prompt_tokens += call.usage.prompt_tokens
+
+    def __init__(self, prices: _Prices) -> None:
+        self._prices = prices
+        self._cost = Decimal(0)
+        self._cached = self._prompt_tokens = 0
+        self._previous: dict[str, PricedCall] = {}
+
+    def add(self, call: PricedCall) -> None:
+        earlier = self._previous.get(call.model)
+        self._previous[call.model] = call
+        self._prompt_tokens += call.usage.prompt_tokens
         tokens = 0 if earlier is None else _shared_tokens(earlier, call)
         usage = call.usage
         if tokens >= _min_cached_tokens(call.model):
             assert earlier is not None
             if call.at - earlier.at <= _CACHE_LIFETIME:
                 usage = usage.model_copy(update={"cached_tokens": max(tokens, usage.cached_tokens)})
-                cached += usage.cached_tokens
+                self._cached += usage.cached_tokens
             elif any(fnmatchcase(call.model, pattern) for pattern in _WRITES_COST):
                 details = (usage.details or UsageDetails()).model_copy(update={"cache_write_tokens": tokens})
                 usage = usage.model_copy(update={"details": details})
-        cost += _cost(call, usage=usage) or Decimal(0)
-    if cached:
-        yield _alternative(
+        self._cost += self._prices.cost(call.model, usage) or Decimal(0)
+
+    def conclude(self, total: Decimal) -> Alternative | None:
+        if not self._cached:
+            return None
+        return _alternative(
             "prompt caching",
             total,
-            total - cost,
-            f"{cached / prompt_tokens:.0%} of the prompt tokens repeat the beginning of the call before, less than "
-            f"{_CACHE_LIFETIME.seconds // 60} minutes earlier",
+            total - self._cost,
+            f"{self._cached / self._prompt_tokens:.0%} of the prompt tokens repeat the beginning of the call before, "
+            f"less than {_CACHE_LIFETIME.seconds // 60} minutes earlier",
         )
 
 
@@ -126,49 +164,76 @@ def _min_cached_tokens(model: str) -> int:
     return next(tokens for pattern, tokens in _MIN_CACHED_TOKENS if fnmatchcase(model, pattern))
 
 
-def _shorter_prompt(calls: Sequence[PricedCall], total: Decimal) -> Iterator[Alternative]:
-    """Price all calls with half of the text with which they all begin."""
-    # What the first and the last in order of the alphabet begin with, all others begin with.
-    prompts = [call.prompt for call in calls]
-    fixed = _shared_length(min(prompts), max(prompts))
-    if len(calls) < 2 or not fixed:
-        return
-    cost, fixed_tokens = Decimal(0), 0
-    for call in calls:
-        tokens = int(call.usage.prompt_tokens * fixed / len(call.prompt))
-        fixed_tokens += tokens
+class _ShorterPrompt:
+    """Price all calls with half of the text with which they all begin, of so many characters."""
+
+    def __init__(self, prices: _Prices, fixed: int) -> None:
+        self._prices = prices
+        self._fixed = fixed
+        self._cost = Decimal(0)
+        self._calls = self._fixed_tokens = 0
+
+    def add(self, call: PricedCall) -> None:
+        if not self._fixed:
+            return
+        tokens = int(call.usage.prompt_tokens * self._fixed / len(call.prompt))
         fewer = call.usage.prompt_tokens - tokens // 2
         cached = min(call.usage.cached_tokens, fewer)
-        cost += _cost(
-            call, usage=call.usage.model_copy(update={"prompt_tokens": fewer, "cached_tokens": cached})
-        ) or Decimal(0)
-    yield _alternative(
-        "a shorter prompt",
-        total,
-        total - cost,
-        f"every call begins with the same {fixed_tokens // len(calls):,} tokens or so; this is for half as many",
-    )
+        usage = call.usage.model_copy(update={"prompt_tokens": fewer, "cached_tokens": cached})
+        self._cost += self._prices.cost(call.model, usage) or Decimal(0)
+        self._fixed_tokens += tokens
+        self._calls += 1
+
+    def conclude(self, total: Decimal) -> Alternative | None:
+        if not self._fixed:
+            return None
+        return _alternative(
+            "a shorter prompt",
+            total,
+            total - self._cost,
+            f"every call begins with the same {self._fixed_tokens // self._calls:,} tokens or so; this is for half as "
+            "many",
+        )
 
 
-def _batch(calls: Sequence[PricedCall], total: Decimal) -> Iterator[Alternative]:
-    cost = Decimal(0)
-    for call in calls:
-        details = (call.usage.details or UsageDetails()).model_copy(update={"service_tier": "batch"})
-        batched = _cost(call, usage=call.usage.model_copy(update={"details": details}))
+class _BatchTier:
+    """Price all calls in the batch tier."""
+
+    def __init__(self, prices: _Prices) -> None:
+        self._prices = prices
+        self._cost = Decimal(0)
+
+    def add(self, call: PricedCall) -> None:
+        details = call.usage.details
+        details = BATCH_TIER if details is None else details.model_copy(update={"service_tier": "batch"})
+        batched = self._prices.cost(call.model, call.usage.model_copy(update={"details": details}))
         # A model without a price for batches is not free in one.
-        cost += (_cost(call) or Decimal(0)) if batched is None else batched
-    yield _alternative("the batch tier", total, total - cost, "for calls that can wait for hours")
+        self._cost += (self._prices.cost(call.model, call.usage) or Decimal(0)) if batched is None else batched
+
+    def conclude(self, total: Decimal) -> Alternative | None:
+        return _alternative("the batch tier", total, total - self._cost, "for calls that can wait for hours")
 
 
-def _cheaper(calls: Sequence[PricedCall], total: Decimal) -> Iterator[Alternative]:
-    costs: dict[str, Decimal] = {}
-    for candidate in _CHEAPER_MODELS:
-        prices = [price for call in calls if (price := _cost(call, candidate)) is not None]
-        if len(prices) == len(calls):
-            costs[candidate] = sum(prices, Decimal(0))
-    if costs:
-        model, cost = min(costs.items(), key=lambda item: item[1])
-        yield _alternative(
+class _CheaperModel:
+    """Price all calls at the same tokens of a cheaper model that has a price for each."""
+
+    def __init__(self, prices: _Prices) -> None:
+        self._prices = prices
+        self._costs: dict[str, Decimal] = {name: Decimal(0) for name in _CHEAPER_MODELS}
+
+    def add(self, call: PricedCall) -> None:
+        for candidate in [*self._costs]:
+            price = self._prices.cost(candidate, call.usage)
+            if price is None:
+                del self._costs[candidate]
+            else:
+                self._costs[candidate] += price
+
+    def conclude(self, total: Decimal) -> Alternative | None:
+        if not self._costs:
+            return None
+        model, cost = min(self._costs.items(), key=lambda item: item[1])
+        return _alternative(
             "a cheaper model",
             total,
             total - cost,

@@ -1,7 +1,7 @@
 """Define sequences whose items are made anew whenever they are looked at."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar, overload
 
 T = TypeVar("T", covariant=True)
@@ -19,5 +19,10 @@ class LazySequence(Sequence[T]):
     @overload
     def __getitem__(self, index: slice) -> list[T]: ...
     def __getitem__(self, index: int | slice) -> T | list[T]:
+        if isinstance(index, int) and 0 <= index < len(self):
+            return self._make(index)
         places = range(len(self))
         return [self._make(place) for place in places[index]] if isinstance(index, slice) else self._make(places[index])
+
+    def __iter__(self) -> Iterator[T]:
+        return map(self._make, range(len(self)))

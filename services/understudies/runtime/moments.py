@@ -28,7 +28,7 @@ class Moments(LazySequence[datetime]):
         return len(self._microseconds)
 
     def _make(self, place: int) -> datetime:
-        return _EPOCH + timedelta(microseconds=self._microseconds[place])
+        return _EPOCH + timedelta(0, 0, self._microseconds[place])
 
 
 def _to_microseconds(moment: datetime) -> int:

@@ -2,9 +2,10 @@
 
 from decimal import Decimal
 
+import pytest
 from tests.support.recorded_calls import recorded_call
 
-from understudies.backtest.pricing import describe_assumption, find_unknown_prices, resolve_price
+from understudies.backtest.pricing import describe_assumption, find_unknown_prices, price_by, resolve_price
 from understudies.economics.prices import DEFAULT_TEACHER_CALL_USD, call_cost
 from understudies.events import Usage
 
@@ -22,6 +23,18 @@ def test_without_either_the_model_and_its_usage_tell() -> None:
     known = call_cost("gpt-4o", USAGE)
     assert known is not None
     assert resolve_price(recorded_call(model="gpt-4o", usage=USAGE)) == known > 0
+
+
+@pytest.mark.parametrize("given", [None, Decimal("0.05")])
+def test_many_calls_are_priced_as_each_by_itself(given: Decimal | None) -> None:
+    price = price_by(given)
+    calls = [
+        recorded_call(cost=cost, model=model, usage=usage)
+        for cost in (None, Decimal("0.002"))
+        for model in ("gpt-4o", "gpt-4o-mini", "no-such-model")
+        for usage in (USAGE, Usage(), Usage(prompt_tokens=2000))
+    ]
+    assert [price(call) for call in calls * 2] == [resolve_price(call, given) for call in calls] * 2
 
 
 def test_an_unknown_model_costs_three_cents() -> None:

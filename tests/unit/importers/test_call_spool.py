@@ -24,6 +24,14 @@ def test_each_field_is_as_it_was() -> None:
     assert str(spooled.recorded_cost) == "0.0010"
 
 
+def test_zero_tokens_that_a_log_states_stay_apart_from_none() -> None:
+    spool = CallSpool()
+    stated, unknown = (spool.put(recorded_call(usage=usage)) for usage in (Usage(prompt_tokens=0), Usage()))
+    for calls in ([stated, unknown], pack_calls([stated, unknown])):
+        assert [call.usage.model_dump(exclude_unset=True) for call in calls] == [{"prompt_tokens": 0}, {}]
+    assert unknown.with_changes(at=None, task="triage", episode=None).usage == Usage()
+
+
 def test_calls_stay_apart_however_many_there_are_and_in_whatever_order_they_are_read() -> None:
     spool = CallSpool()
     calls = [spool.put(recorded_call(answer=f"answer {place}")) for place in range(300)]

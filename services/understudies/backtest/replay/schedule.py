@@ -1,25 +1,28 @@
 """Schedule recorded calls: at their recorded times, or spread over days and nights."""
 
 import random
+import sys
 from array import array
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate
 from math import ceil
+from typing import Any, Final
 from uuid import UUID
 
 from understudies.events import SeededIds, position
 from understudies.importers.call_spool import pack_calls
 from understudies.importers.recorded_call import RecordedCall
+from understudies.runtime.fast_dataclass import fast_dataclass
 from understudies.runtime.lazy_sequence import LazySequence
 from understudies.runtime.moments import Moments
 
+_ID_BYTES: Final = 16
 
-@dataclass(frozen=True, slots=True)
+
+@fast_dataclass
 class ScheduledCall:
     """A recorded call with its time, task, price and audit draw for the replay."""
 
@@ -45,17 +48,19 @@ class Schedule(LazySequence[ScheduledCall]):
         self._seed = seed
         self._times = Moments(at for at, _ in timeline)
         self._calls = pack_calls([call for _, call in timeline])
-        self._prices = [known.setdefault(str(one), one) for one in map(price, self._calls)]
         self._ids = b"".join(UUID(new_id(at)).bytes for at in self._times)
-        self._by_task: defaultdict[str, array[int]] = defaultdict(lambda: array("Q"))
+        self._prices: list[Decimal] = []
+        self._tasks: list[str] = []
+        self._by_task: dict[str, array[int]] = {}
         for index, call in enumerate(self._calls):
-            self._by_task[call.task or ""].append(index)
+            one = price(call)
+            self._prices.append(known.setdefault(str(one), one))
+            task = sys.intern(call.task or "")
+            self._tasks.append(task)
+            self._by_task.setdefault(task, array("Q")).append(index)
 
     def __len__(self) -> int:
         return len(self._calls)
-
-    def __iter__(self) -> Iterator[ScheduledCall]:
-        return map(self._make, range(len(self)))
 
     @property
     def times(self) -> Sequence[datetime]:
@@ -76,10 +81,31 @@ class Schedule(LazySequence[ScheduledCall]):
         return _PickedCalls(self._calls, self._by_task.get(task, array("Q")))
 
     def _make(self, place: int) -> ScheduledCall:
-        call = self._calls[place]
-        name = str(UUID(bytes=self._ids[16 * place : 16 * place + 16]))
-        sample = position(f"{self._seed}:{place}", "draw")
-        return ScheduledCall(name, self._times[place], call.task or "", call, self._prices[place], sample)
+        return _PlacedCall(self, place)
+
+
+class _PlacedCall(ScheduledCall):
+    """A call of a schedule; its recorded call and its audit draw, which few ask for, are made when they are read."""
+
+    __slots__ = ("_place", "_recorded", "_schedule")
+
+    def __init__(self, schedule: Schedule, place: int) -> None:
+        self._schedule, self._place = schedule, place
+        self._recorded: RecordedCall | None = None
+        call: Any = self  # type checkers take the fields for frozen
+        digits = schedule._ids[_ID_BYTES * place : _ID_BYTES * (place + 1)].hex()
+        call.id = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        call.at, call.task, call.price = schedule._times[place], schedule._tasks[place], schedule._prices[place]
+
+    @property
+    def call(self) -> RecordedCall:  # pyright: ignore[reportIncompatibleVariableOverride] # nobody sets it
+        if self._recorded is None:
+            self._recorded = self._schedule._calls[self._place]
+        return self._recorded
+
+    @property
+    def sample(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride] # nobody sets it
+        return position(f"{self._schedule._seed}:{self._place}", "draw")
 
 
 class _PickedCalls(LazySequence[RecordedCall]):

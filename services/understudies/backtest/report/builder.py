@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from understudies.backtest.report.alternatives import describe_alternatives
+from understudies.backtest.report.daily import describe_days
 from understudies.backtest.report.outcomes import CallOutcomes
 from understudies.backtest.report.projection import last_fifth_span, project_savings
 from understudies.backtest.report.promise import AgreementPromise
@@ -19,13 +21,13 @@ from understudies.backtest.report.report import (
 )
 from understudies.backtest.report.risk_coverage import coverage_curve
 from understudies.backtest.report.shortfall import explain_shortfall
+from understudies.backtest.report.tally import TaskTally, tally_calls
 from understudies.budget.appraisal import Appraisal
 from understudies.budget.student_state import StudentState
 from understudies.budget.task_state import TaskState
-from understudies.economics.alternatives import PricedCall, find_alternatives
 from understudies.economics.outcome import BudgetOutcome
 from understudies.evaluator.gate_decisions import describe_teacher_noise
-from understudies.events import Cause, Drift, GateDecision, Promotion, Request, usd_text
+from understudies.events import Cause, Drift, GateDecision, Promotion, usd_text
 
 _GATE_EVENTS: dict[str, DecisionEvent] = {
     "promote": "gate_promote",
@@ -45,7 +47,8 @@ def build_report(
     version: str,
 ) -> BacktestReport:
     """Build the report of the played calls, with the tasks in descending order of cost."""
-    tasks = {task: _build_task_report(outcomes, task, facts) for task, facts in details.items()}
+    tally = tally_calls(outcomes)
+    tasks = {task: _build_task_report(outcomes, task, tally.tasks[task], facts) for task, facts in details.items()}
     by_cost = sorted(tasks, key=lambda task: -tasks[task].summary.totals.cost_before)
     decisions = [_report_decision(event) for event in outcomes.collector.lifecycle_events]
     last = outcomes.calls[-1].at
@@ -56,8 +59,8 @@ def build_report(
         for name, task in tasks.items()
         if task.outcome.outcome == "not_worth_it"
     ]
-    overall = outcomes.compute_figures().summarise()
-    projection = project_savings(overall.last_fifth.saved, last_fifth_span([call.at for call in outcomes.calls]))
+    overall = tally.overall
+    projection = project_savings(overall.last_fifth.saved, last_fifth_span(outcomes.times))
     return BacktestReport(
         overall=overall,
         tasks={task: tasks[task] for task in by_cost},
@@ -100,52 +103,37 @@ _CHANGE_MESSAGES: Mapping[Cause, str] = {
 _DRIFT_FIELDS = {"statistic", "confidence", "audited", "agreement_before", "agreement_after"}
 
 
-def _build_task_report(outcomes: CallOutcomes, task: str, facts: Mapping[str, Any]) -> TaskReport:
+def _build_task_report(outcomes: CallOutcomes, task: str, tally: TaskTally, facts: Mapping[str, Any]) -> TaskReport:
     task_state: TaskState = facts["task_state"]
-    summary = outcomes.compute_figures(task).summarise()
+    promotions = [event for event in outcomes.promotions() if event.task == task]
     student = task_state.serving or task_state.latest_student
     return TaskReport(
-        summary=summary,
+        summary=tally.summary,
         outcome=_task_outcome(facts, student),
         profile={
             "kind": task_state.profile.kind,
             "verdict": task_state.profile.recommendation,
             "reason": task_state.profile.reason,
             "critical": facts["critical"],
-            **_describe_alternatives(outcomes, task),
+            **describe_alternatives(outcomes, task),
         },
         judge=JudgeSummary.of(outcomes.judge_for(task, student.name if student else None)),
-        series=outcomes.daily_figures(task),
+        series=describe_days(tally.days, promotions, outcomes.collector),
         risk_coverage=coverage_curve(
             facts["evidence"] or (student.decision.evidence if student and student.decision else {})
         ),
         chosen=_chosen_threshold(student),
         roi_authorised={key: student.investment.get(key) for key in _INVESTMENT_KEYS} if student else None,
-        roi_realised=_realised_roi(task_state, outcomes.count_break_even_calls(task)) if student else None,
+        roi_realised=_realised_roi(task_state, tally.break_even_calls) if student else None,
         promise=AgreementPromise.of(student, facts["evidence"]) if student else None,
         shortfall=explain_shortfall(
             facts["promised"],
-            summary.totals.agreement_served,
-            outcomes.served_answers(task),
-            [event for event in outcomes.promotions() if event.task == task],
+            tally.summary.totals.agreement_served,
+            tally.served.elements(),
+            promotions,
             task_state.serving.name if task_state.serving else None,
         ),
     )
-
-
-def _describe_alternatives(outcomes: CallOutcomes, task: str) -> dict[str, object]:
-    """Say what would save instead of a student, by the tokens and times of the log; that they are unknown, if so."""
-    recorded = [(call.at, call.call) for call in outcomes.calls if call.task == task]
-    calls = [PricedCall(at, call.model, call.usage, _prompt_text(call.request)) for at, call in recorded]
-    if not any(call.usage.counted for call in calls):
-        return {"instead": "unknown: the log has no token counts"}
-    return {f"instead, {one.name}": one.sentence for one in find_alternatives(calls)}
-
-
-def _prompt_text(request: Request) -> str:
-    """Return all that was sent, tools first, as providers' caches read it."""
-    tools = request.model_dump_json(include={"tools"}, exclude_none=True)
-    return "\n".join([tools, *(f"{message.role}: {message.text}" for message in request.messages)])
 
 
 def _task_outcome(facts: Mapping[str, Any], student: StudentState | None) -> TaskOutcome:

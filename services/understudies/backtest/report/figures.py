@@ -1,28 +1,15 @@
 """Compute the figures of a backtest for all calls, one task or one day: counts, agreement and money."""
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from understudies.backtest.report.json_values import to_json_usd
 from understudies.stats.bounds import anytime_lower_bound
-
-
-@dataclass(frozen=True, slots=True)
-class CallFigures:
-    """One played call: its cost without and with students, and its answer.
-
-    `agreed` is None if a student did not serve, or if it is not known.
-    """
-
-    cost_before: Decimal
-    cost_after: Decimal
-    served: bool
-    agreed: bool | None = None
-    input: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,55 +80,85 @@ class FiguresSummary:
 
 
 class FiguresAccumulator:
-    """Collect calls in the order in which they were played."""
+    """Count calls in the order in which they were played; of each input that a student served, two counts are kept.
 
-    def __init__(self) -> None:
-        self._calls: list[CallFigures] = []
-        self._extra_costs: list[tuple[int, Decimal]] = []
+    `calls` is how many there will be: from it follows where the last fifth of them begins.
+    """
 
-    def __len__(self) -> int:
-        return len(self._calls)
+    def __init__(self, calls: int) -> None:
+        self._first_of_last_fifth = -(-calls * 4 // 5)
+        self._calls = 0
+        self._earlier, self._last_fifth = _Counts(), _Counts()
 
     def add(
         self, cost_before: Decimal, cost_after: Decimal, served: bool, agreed: bool | None = None, input_: str = ""
     ) -> None:
-        """Add a call; without a key, its input counts as distinct."""
-        self._calls.append(CallFigures(cost_before, cost_after, served, agreed if served else None, input_))
+        """Add a call: its cost without and with students, and its answer; without a key, its input counts as distinct.
+
+        `agreed` is None if it is not known; it does not count if no student served.
+        """
+        counts = self._current()
+        self._calls += 1
+        counts.calls += 1
+        counts.served += served
+        counts.cost_before += cost_before
+        counts.cost_after += cost_after
+        if served and agreed is not None:
+            counts.add_verdict(input_ or str(self._calls), agreed)
 
     def add_cost(self, cost: Decimal) -> None:
         """Add a cost of no single call, such as a training run, to the cost after the calls so far."""
-        self._extra_costs.append((len(self._calls), cost))
-
-    def compute_totals(self) -> FigureTotals:
-        """Compute the figures so far."""
-        return self._totals_from(0)
+        self._current().cost_after += cost
 
     def summarise(self) -> FiguresSummary:
-        """Compute the figures so far, and those of the last fifth of the calls."""
-        return FiguresSummary(self._totals_from(0), self._totals_from(-(-len(self._calls) * 4 // 5)))
+        """Compute the figures of all calls, and those of the last fifth of them."""
+        return FiguresSummary(_add_up(self._earlier, self._last_fifth), _add_up(self._last_fifth))
 
-    def _totals_from(self, first: int) -> FigureTotals:
-        return compute_totals(
-            self._calls[first:], sum((cost for at, cost in self._extra_costs if at >= first), Decimal(0))
-        )
+    def _current(self) -> "_Counts":
+        return self._earlier if self._calls < self._first_of_last_fifth else self._last_fifth
 
 
-def compute_totals(calls: Iterable[CallFigures], extra: Decimal = Decimal(0)) -> FigureTotals:
-    """Compute the figures of a set of calls, with an extra cost after."""
-    count = served = judged = agreed = 0
-    before, after = Decimal(0), extra
-    by_input: defaultdict[str, list[bool]] = defaultdict(list)
-    for index, call in enumerate(calls):
-        count += 1
-        served += call.served
-        judged += call.agreed is not None
-        agreed += call.agreed is True
-        before += call.cost_before
-        after += call.cost_after
-        if call.agreed is not None:
-            by_input[call.input or str(index)].append(call.agreed)
-    inputs_agreed = math.fsum(sum(verdicts) / len(verdicts) for verdicts in by_input.values())
-    return FigureTotals(count, served, judged, agreed, before, after, len(by_input), inputs_agreed)
+@dataclass(slots=True)
+class _Counts:
+    """Counts of calls, and of how often the answer to each input was judged, and was another than the teacher's."""
+
+    calls: int = 0
+    served: int = 0
+    cost_before: Decimal = Decimal(0)
+    cost_after: Decimal = Decimal(0)
+    judged: Counter[str] = field(default_factory=Counter)
+    disagreed: Counter[str] = field(default_factory=Counter)
+
+    def add_verdict(self, input_: str, agreed: bool) -> None:
+        self.judged[input_] += 1
+        if not agreed:
+            self.disagreed[input_] += 1
+
+
+def _add_up(*parts: _Counts) -> FigureTotals:
+    """Compute the figures of counts of different calls."""
+    judged = sum(part.judged.total() for part in parts)
+    shares = array("d", _agreed_shares(parts))
+    return FigureTotals(
+        calls=sum(part.calls for part in parts),
+        served=sum(part.served for part in parts),
+        judged=judged,
+        agreed=judged - sum(part.disagreed.total() for part in parts),
+        cost_before=sum((part.cost_before for part in parts), Decimal(0)),
+        cost_after=sum((part.cost_after for part in parts), Decimal(0)),
+        distinct_inputs=len(shares),
+        distinct_inputs_agreed=math.fsum(shares),
+    )
+
+
+def _agreed_shares(parts: Sequence[_Counts]) -> Iterator[float]:
+    """Yield for each input the share of its answers that agreed."""
+    for place, part in enumerate(parts):
+        earlier = parts[:place]
+        for input_ in part.judged:
+            if not any(input_ in one.judged for one in earlier):
+                judged = sum([one.judged.get(input_, 0) for one in parts])
+                yield (judged - sum([one.disagreed.get(input_, 0) for one in parts])) / judged
 
 
 def _round_or_none(value: float | None) -> float | None:

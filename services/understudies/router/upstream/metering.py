@@ -1,13 +1,13 @@
 """Measure the usage and cost of answers; estimate tokens that a teacher did not report."""
 
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from understudies.economics.prices import DEFAULT_TEACHER_CALL_USD, Price, call_cost, teacher_call_cost
+from understudies.economics.linear_prices import UsageCost, find_usage_cost
+from understudies.economics.prices import DEFAULT_TEACHER_CALL_USD, Price, teacher_call_cost
 from understudies.events import Response, Usage, usd
 from understudies.runtime.fast_dataclass import fast_dataclass
 
@@ -70,18 +70,13 @@ class TokenEstimator:
         return ratios
 
 
-_PROBE_TOKENS: Final = 1000
-_LINEAR_LIMITS: Final = (2_000_000, 100_000)
 _MAX_CACHED_PRICES: Final = 1000
-
-UsageCost = Callable[[Usage], Decimal]
 
 
 class PriceCache:
     """Cache of the costs of `teacher_call_cost`, whose look-up takes 60 µs, much of a call's overhead.
 
-    Prices change at hours of the day, so an entry holds for the minute of the call. Some models have a second price for
-    long prompts: for those, calls that are not short always consult the price list.
+    Prices change at hours of the day, so an entry holds for the minute of the call.
     """
 
     def __init__(self) -> None:
@@ -98,38 +93,9 @@ class PriceCache:
         if cost is None:
             if len(self._costs) >= _MAX_CACHED_PRICES:
                 self._costs.clear()
-            cost = self._costs[model, minute] = _find_cost(model, at.replace(second=0, microsecond=0))
-        return cost(usage)
-
-
-def _find_cost(model: str, at: datetime) -> UsageCost:
-    probes = [call_cost(model, usage, at=at) for usage in _probe_usages(_PROBE_TOKENS)]
-    if None in probes:
-        return lambda usage: (
-            DEFAULT_TEACHER_CALL_USD if usage.details is None else teacher_call_cost(model, usage, at=at)
-        )
-    price = Price(*(cost * 1_000_000 / _PROBE_TOKENS for cost in probes if cost is not None))
-    for limit in _LINEAR_LIMITS:
-        if all(price.cost(usage) == call_cost(model, usage, at=at) for usage in _probe_usages(limit)):
-            return _linear_below(limit, price, lambda usage: teacher_call_cost(model, usage, at=at))
-    return lambda usage: teacher_call_cost(model, usage, at=at)
-
-
-def _linear_below(limit: int, price: Price, beyond: UsageCost) -> UsageCost:
-    def cost(usage: Usage) -> Decimal:
-        most = max(usage.prompt_tokens, usage.completion_tokens)
-        # Writes to a cache, tiers, searches and stated costs are no part of the linear price.
-        return price.cost(usage) if 0 < most <= limit and usage.details is None else beyond(usage)
-
-    return cost
-
-
-def _probe_usages(tokens: int) -> tuple[Usage, Usage, Usage]:
-    return (
-        Usage(prompt_tokens=tokens),
-        Usage(completion_tokens=tokens),
-        Usage(prompt_tokens=tokens, cached_tokens=tokens),
-    )
+            cost = self._costs[model, minute] = find_usage_cost(model, at=at.replace(second=0, microsecond=0))
+        listed = cost(usage)
+        return DEFAULT_TEACHER_CALL_USD if listed is None else listed
 
 
 @fast_dataclass

@@ -11,6 +11,7 @@ from tests.support.backtest_outcomes import MONDAY, hours_after_monday, make_rec
 
 from understudies.backtest.replay.player import STEP, iter_steps, to_router_call
 from understudies.backtest.replay.schedule import schedule_calls
+from understudies.events import SeededIds, position
 
 
 def shape(*at: float) -> list[tuple[float, int]]:
@@ -58,6 +59,8 @@ def test_ids_and_draws_depend_on_place_and_seed_alone() -> None:
     timeline = [(hours_after_monday(number), make_recorded_call(number)) for number in range(50)]
     one, same, other = ([*schedule_calls(timeline, lambda _: Decimal(1), seed)] for seed in (7, 7, 8))
     assert one == same
+    assert [call.id for call in one] == [*map(SeededIds("7:calls"), (at for at, _ in timeline))]
+    assert [call.sample for call in one] == [position(f"7:{place}", "draw") for place in range(50)]
     assert len({call.id for call in one}) == 50
     assert {call.id for call in one}.isdisjoint(call.id for call in other)
     assert [call.sample for call in one] != [call.sample for call in other]

@@ -19,7 +19,10 @@ from tests.support.backtest_outcomes import (
 )
 
 from understudies.backtest.replay.schedule import ScheduledCall
-from understudies.backtest.report.outcomes import select_judges
+from understudies.backtest.report.daily import describe_days
+from understudies.backtest.report.outcomes import CallOutcomes, select_judges
+from understudies.backtest.report.report import DailyFigures
+from understudies.backtest.report.tally import tally_calls
 from understudies.events import Event
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.rules.task import TaskRules
@@ -31,6 +34,19 @@ def told(calls: list[ScheduledCall], served: range) -> list[Event]:
     return [
         student_invocation(call) if place in served else teacher_invocation(call) for place, call in enumerate(calls)
     ]
+
+
+def cost_of(found: CallOutcomes, call: ScheduledCall) -> Decimal:
+    return found.total_cost(call, found.collector.invocations[call.id], found.shadow_cost(call))
+
+
+def break_even(found: CallOutcomes) -> int | None:
+    return tally_calls(found).tasks[TASK].break_even_calls
+
+
+def days_of(found: CallOutcomes) -> list[DailyFigures]:
+    promotions = [event for event in found.promotions() if event.task == TASK]
+    return describe_days(tally_calls(found).tasks[TASK].days, promotions, found.collector)
 
 
 # Costs
@@ -49,9 +65,9 @@ async def test_each_way_to_be_answered_has_its_cost() -> None:
         escalated_invocation(third),
         student_invocation(fourth),
     )
-    costs = [found.total_cost(call, found.collector.invocations[call.id]) for call in calls]
+    costs = [cost_of(found, call) for call in calls]
     assert costs == [PRICE + 2 * STUDENT_PRICE, STUDENT_PRICE + PRICE, PRICE + STUDENT_PRICE, STUDENT_PRICE]
-    totals = found.compute_figures().compute_totals()
+    totals = tally_calls(found).overall.totals
     assert totals.cost_after == sum(costs)
     assert totals.cost_before == 4 * PRICE
     assert totals.saved == totals.cost_before - totals.cost_after
@@ -69,7 +85,8 @@ async def test_trainings_are_charged_where_they_fall_whether_they_succeeded_or_n
         make_promotion("rejected", 9.5, version=2, evidence={"cost_usd": "0.25"}),
         make_promotion("trained", 3, task="other", evidence={"cost_usd": "7"}),
     )
-    mine, everything = found.compute_figures(TASK).summarise(), found.compute_figures().summarise()
+    tally = tally_calls(found)
+    mine, everything = tally.tasks[TASK].summary, tally.overall
     assert mine.totals.cost_after == 10 * PRICE + Decimal("0.75")
     assert mine.last_fifth.cost_after == 2 * PRICE + Decimal("0.25")
     assert everything.totals.cost_after == mine.totals.cost_after + 7
@@ -78,13 +95,15 @@ async def test_trainings_are_charged_where_they_fall_whether_they_succeeded_or_n
 async def test_a_call_that_was_never_answered_is_not_counted() -> None:
     calls = hourly_calls(3)
     found = await make_outcomes(calls, teacher_invocation(calls[0]))
-    assert found.compute_figures().compute_totals().calls == 1
+    assert tally_calls(found).overall.totals.calls == 1
 
 
 async def test_tasks_add_up_to_the_whole() -> None:
     calls = sorted(hourly_calls(5) + hourly_calls(7, task="other"), key=lambda call: call.at)
     found = await make_outcomes(calls, *told(calls, range(3, 9)))
-    mine, other, everything = (found.compute_figures(task).compute_totals() for task in (TASK, "other", None))
+    tally = tally_calls(found)
+    mine, other = (tally.tasks[task].summary.totals for task in (TASK, "other"))
+    everything = tally.overall.totals
     assert (mine.calls, other.calls, everything.calls) == (5, 7, 12)
     assert mine.cost_after + other.cost_after == everything.cost_after
     assert mine.served + other.served == everything.served
@@ -139,7 +158,7 @@ async def test_the_judge_of_a_student_without_verdicts_is_that_of_its_training()
 
 async def test_without_a_student_there_is_no_break_even() -> None:
     calls = hourly_calls(5)
-    assert (await make_outcomes(calls, *told(calls, range(0)))).count_break_even_calls(TASK) is None
+    assert break_even(await make_outcomes(calls, *told(calls, range(0)))) is None
 
 
 async def test_break_even_counts_calls_from_the_first_authorisation() -> None:
@@ -151,7 +170,7 @@ async def test_break_even_counts_calls_from_the_first_authorisation() -> None:
         make_promotion("trained", 4, evidence={"cost_usd": "0.10"}),
     )
     # Two calls by the teacher, then 0.0298 saved a call: the fourth of those brings back the 0.10.
-    assert found.count_break_even_calls(TASK) == 6
+    assert break_even(found) == 6
 
 
 async def test_answers_on_held_out_calls_are_earned_back_too() -> None:
@@ -159,7 +178,7 @@ async def test_answers_on_held_out_calls_are_earned_back_too() -> None:
     held_out = [make_verdict(calls[0], phase="validation", version=version) for version in range(1, 501)]
     found = await make_outcomes(calls, *told(calls, range(6, 20)), make_promotion("authorised", 4), *held_out)
     # 500 answers cost 0.10, as the training above.
-    assert found.count_break_even_calls(TASK) == 6
+    assert break_even(found) == 6
 
 
 async def test_answers_in_shadow_cost_what_the_student_costs_where_that_is_known() -> None:
@@ -168,15 +187,15 @@ async def test_answers_in_shadow_cost_what_the_student_costs_where_that_is_known
     found = await make_outcomes(
         calls, *told(calls, range(0)), priced, make_verdict(calls[0]), make_verdict(calls[0], version=2)
     )
-    assert found.total_cost(calls[0], found.collector.invocations[calls[0].id]) == PRICE + Decimal("0.0042")
-    assert found.total_cost(calls[1], found.collector.invocations[calls[1].id]) == PRICE
+    assert cost_of(found, calls[0]) == PRICE + Decimal("0.0042")
+    assert cost_of(found, calls[1]) == PRICE
 
 
 async def test_what_was_never_earned_back_has_no_break_even() -> None:
     calls = hourly_calls(8)
     training = make_promotion("trained", 0, evidence={"cost_usd": "1"})
     found = await make_outcomes(calls, *told(calls, range(2, 8)), make_promotion("authorised", 0), training)
-    assert found.count_break_even_calls(TASK) is None
+    assert break_even(found) is None
 
 
 async def test_a_second_training_puts_the_break_even_off() -> None:
@@ -184,13 +203,9 @@ async def test_a_second_training_puts_the_break_even_off() -> None:
     first = make_promotion("trained", 0, evidence={"cost_usd": "0.10"})
     second = make_promotion("trained", 10, version=2, evidence={"cost_usd": "0.30"})
     served = told(calls, range(20))
-    assert (await make_outcomes(calls, *served, make_promotion("authorised", 0), first)).count_break_even_calls(
-        TASK
-    ) == 4
+    assert break_even(await make_outcomes(calls, *served, make_promotion("authorised", 0), first)) == 4
     # After ten calls 0.298 - 0.10 were earned, and 0.30 more are to be: 0.40 in all, in fourteen calls.
-    assert (await make_outcomes(calls, *served, make_promotion("authorised", 0), first, second)).count_break_even_calls(
-        TASK
-    ) == 14
+    assert break_even(await make_outcomes(calls, *served, make_promotion("authorised", 0), first, second)) == 14
 
 
 # Days
@@ -199,7 +214,7 @@ async def test_a_second_training_puts_the_break_even_off() -> None:
 async def test_days_are_whole_from_the_first_call_to_the_last_those_without_calls_included() -> None:
     calls = [make_scheduled_call(hour, number) for number, hour in enumerate((30, 31, 47.99, 48, 100))]
     found = await make_outcomes(calls, *told(calls, range(1, 3)), audit_invocation(calls[1]))
-    days = found.daily_figures(TASK)
+    days = days_of(found)
     assert [day.at for day in days] == [
         hours_after_monday(24),
         hours_after_monday(48),
@@ -212,8 +227,7 @@ async def test_days_are_whole_from_the_first_call_to_the_last_those_without_call
         (0, 0, 0, 0),
         (1, 0, 0, 0),
     ]
-    assert sum(day.cost_after for day in days) == found.compute_figures(TASK).compute_totals().cost_after
-    assert found.daily_figures("nothing of it") == []
+    assert sum(day.cost_after for day in days) == tally_calls(found).tasks[TASK].summary.totals.cost_after
 
 
 async def test_a_day_knows_what_was_known_at_its_end() -> None:
@@ -228,15 +242,23 @@ async def test_a_day_knows_what_was_known_at_its_end() -> None:
         *unsure,
         make_promotion("promoted", 60, threshold=0.5),
     )
-    days = found.daily_figures(TASK)
+    days = days_of(found)
     assert [day.agreement for day in days] == [1.0, 47 / 48, 59 / 60]
     assert [day.lower for day in days] == [anytime_lower_bound(k, n) for k, n in ((24, 24), (47, 48), (59, 60))]
     assert [day.upper for day in days] == [clopper_pearson_upper(k, n) for k, n in ((24, 24), (47, 48), (59, 60))]
 
 
+async def test_verdicts_from_before_the_first_day_are_known_on_it_and_are_not_its_own() -> None:
+    calls = hourly_calls(26, first=24)
+    earlier = [make_verdict(calls[0], number < 3, at=hours_after_monday(number)) for number in range(4)]
+    later = make_verdict(calls[0], at=hours_after_monday(30))
+    found = await make_outcomes(calls, *told(calls, range(0)), make_promotion("trained", 0), *earlier, later)
+    assert [(day.agreement, day.day_agreement) for day in days_of(found)] == [(4 / 5, 1.0), (4 / 5, None)]
+
+
 async def test_before_any_evidence_agreement_is_unknown() -> None:
     calls = hourly_calls(3)
-    (day,) = (await make_outcomes(calls, *told(calls, range(0)))).daily_figures(TASK)
+    (day,) = days_of(await make_outcomes(calls, *told(calls, range(0))))
     assert (day.agreement, day.lower, day.upper) == (None, None, None)
 
 
@@ -249,8 +271,8 @@ async def test_the_day_of_a_demotion_shows_the_student_that_fell_and_later_days_
         make_promotion("demoted", 30),
     ]
     found = await make_outcomes(calls, *told(calls, range(0)), *judged, *stages)
-    assert [day.agreement for day in found.daily_figures(TASK)] == [1.0, 1.0, None]
-    assert [day.student for day in found.daily_figures(TASK)] == [f"{TASK}@1", f"{TASK}@1", None]
+    assert [day.agreement for day in days_of(found)] == [1.0, 1.0, None]
+    assert [day.student for day in days_of(found)] == [f"{TASK}@1", f"{TASK}@1", None]
 
 
 async def test_the_student_in_force_is_shown_while_its_successor_is_on_trial() -> None:
@@ -265,4 +287,4 @@ async def test_the_student_in_force_is_shown_while_its_successor_is_on_trial() -
     ]
     taken_over = [make_promotion("retired", 40), make_promotion("promoted", 40, version=2, threshold=0.5)]
     found = await make_outcomes(calls, *told(calls, range(0)), *judged, *stages, *taken_over)
-    assert [day.agreement for day in found.daily_figures(TASK)] == [1.0, 0.0]
+    assert [day.agreement for day in days_of(found)] == [1.0, 0.0]

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from understudies.economics import linear_prices
 from understudies.economics.prices import Price, call_cost, teacher_call_cost
 from understudies.events import Usage, UsageDetails, usd
-from understudies.router.upstream import metering
 from understudies.router.upstream.metering import PriceCache
 
 AT = datetime(2026, 3, 2, 12, 30, 17, tzinfo=UTC)
@@ -47,7 +47,7 @@ def test_prices_of_a_minute_are_looked_up_once_wherever_its_calls_are_made(monke
         asked += 1
         return call_cost(model, usage, at=at)
 
-    monkeypatch.setattr(metering, "call_cost", counting)
+    monkeypatch.setattr(linear_prices, "call_cost", counting)
     usage = Usage(prompt_tokens=1000)
     elsewhere = timezone(timedelta(hours=5, minutes=30))
     moments = (AT, AT.replace(second=59), AT.astimezone(elsewhere))

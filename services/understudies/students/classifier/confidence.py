@@ -1,6 +1,8 @@
 """Predict labels from both heads, with the features from which the confidence in them is computed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,9 @@ from understudies.students.vectors import Floats
 
 _NEIGHBOURS = 10
 _NARROW = 8.0
-_CHUNK = 1_000
+
+CHUNK: Final = 200
+"""Texts that are compared with all training texts at once: of 12,000, that takes 40 MB."""
 
 Doubles = NDArray[np.float64]
 
@@ -74,13 +78,17 @@ def predict_labels(logs: Doubles, kernel: Floats, cosines: Floats, known: Labels
 def predict_training_texts(logs: Doubles, kernel: Floats, support: Floats, known: Labels) -> Prediction:
     """Predict as `predict_labels` does for the training texts themselves, none of which is its own neighbour."""
     guesses = []
-    for start in range(0, len(logs), _CHUNK):
-        part = slice(start, start + _CHUNK)
+    for start in range(0, len(logs), CHUNK):
+        part = slice(start, start + CHUNK)
         cosines = support[part] @ support.T
         cosines[np.arange(len(cosines)), np.arange(start, start + len(cosines))] = -1
         guesses.append(predict_labels(logs[part], kernel[part], cosines, known))
-    labels = np.concatenate([one.labels for one in guesses])
-    return Prediction(labels, np.concatenate([one.features for one in guesses]))
+    return concatenate_predictions(guesses)
+
+
+def concatenate_predictions(parts: Sequence[Prediction]) -> Prediction:
+    """Return the predictions of all parts, of which there is at least one, as one."""
+    return Prediction(np.concatenate([one.labels for one in parts]), np.concatenate([one.features for one in parts]))
 
 
 def _log_odds(logs: Doubles, labels: Labels, scores: Doubles) -> Doubles:

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from understudies.datasets.errors import ArtifactError
 from understudies.students.classifier import archive
 from understudies.students.classifier.confidence import (
+    CHUNK,
     HeadPool,
     Prediction,
+    concatenate_predictions,
     predict_labels,
     predict_training_texts,
 )
@@ -33,7 +35,6 @@ from understudies.students.vectors import Floats
 MAX_TRAINING_EXAMPLES = 12_000
 """Most examples that a fit uses: of more, the last ones (time grows with the cube, memory with the square)."""
 
-_CHUNK = 1_000
 _FORMAT = 1
 
 
@@ -57,19 +58,21 @@ class ClassifierModel:
 
     def predict(self, texts: Sequence[str]) -> tuple[list[str], NDArray[np.float64]]:
         """Return labels and confidences in [0, 1], one for each text."""
-        labels: list[str] = []
-        confidences = np.zeros(len(texts))
-        for start in range(0, len(texts), _CHUNK):
-            prediction = self._predict(self.featurizer(texts[start : start + _CHUNK]))
-            confidences[start : start + _CHUNK] = self.confidence(prediction.features)
-            labels += [self.labels[label] for label in prediction.labels]
-        return labels, confidences
+        prediction = self._predict(texts)
+        return [self.labels[label] for label in prediction.labels], self.confidence(prediction.features)
 
     def is_prepared(self, texts: Sequence[str]) -> bool:
         """Return whether a prediction for these texts takes no more than a millisecond each."""
         return self.featurizer.is_prepared(texts)
 
-    def _predict(self, features: Features) -> Prediction:
+    def _predict(self, texts: Sequence[str]) -> Prediction:
+        # Of each text, the similarity to every training text is in memory four times meanwhile.
+        starts = range(0, max(1, len(texts)), CHUNK)
+        return concatenate_predictions(
+            [self._predict_features(self.featurizer(texts[start : start + CHUNK])) for start in starts]
+        )
+
+    def _predict_features(self, features: Features) -> Prediction:
         cosines = self.kernel.cosines(features)
         kernel = self.kernel.scores(cosines)
         return predict_labels(self.pool(kernel, self.linear.scores(features)), kernel, cosines, self.training_labels)
@@ -161,7 +164,7 @@ def _calibrate(
     training_agreed = left_out.labels == model.training_labels
     agreed, evidence = training_agreed, left_out.features
     if texts:
-        predicted = model._predict(model.featurizer(texts))
+        predicted = model._predict(texts)
         right = [model.labels[label] == answer.strip() for label, answer in zip(predicted.labels, answers, strict=True)]
         agreed, evidence = np.concatenate([agreed, right]), np.concatenate([evidence, predicted.features])
         share = np.concatenate([share, np.ones(len(texts), np.float32)])

@@ -1,8 +1,10 @@
 import random
+from typing import Any
 
 import numpy as np
 import pytest
 
+from understudies.students.classifier import model as classifier_model
 from understudies.students.classifier.model import ClassifierModel, fit_classifier
 from understudies.students.classifier.sentences import MAX_TEXT_CHARS
 
@@ -74,6 +76,27 @@ def test_answers_in_a_batch_are_those_given_alone(model: ClassifierModel) -> Non
     alone = [model.predict([text]) for text in texts]
     assert [label for (label,), _ in alone] == labels
     assert np.allclose([sure[0] for _, sure in alone], confidences, atol=1e-4)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1_000])
+def test_texts_are_compared_with_a_chunk_of_training_texts_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    data, validation, (probes, _) = synthetic(60, 11), synthetic(25, 12), synthetic(15, 13)
+    expected = fit_classifier(*data, seed=0, validation=validation).predict(probes)
+    widest: list[int] = []
+    predict_labels = classifier_model.predict_labels
+
+    def measured(*arguments: Any) -> Any:
+        widest.append(len(arguments[0]))
+        return predict_labels(*arguments)
+
+    monkeypatch.setattr(classifier_model, "CHUNK", chunk)
+    monkeypatch.setattr(classifier_model, "predict_labels", measured)
+    labels, confidences = fit_classifier(*data, seed=0, validation=validation).predict(probes)
+    assert max(widest) == min(chunk, 25)
+    assert labels == expected[0]
+    assert np.allclose(confidences, expected[1], atol=1e-3)
 
 
 @pytest.mark.parametrize(

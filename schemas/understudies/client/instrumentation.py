@@ -17,7 +17,15 @@ from understudies.client.http_bodies import HttpBody, tap_http_manager
 from understudies.client.langchain_models import is_langchain_model, leads_to_calls, told_copy
 from understudies.client.raw_responses import TappedResponse, is_raw_response
 from understudies.client.recorder import CallRecorder
-from understudies.client.router_mark import Marks, begin_marks, is_marked, read_answer, watch_client
+from understudies.client.router_mark import (
+    Marks,
+    begin_marks,
+    is_marked,
+    read_answer,
+    read_field,
+    resume_marks,
+    watch_client,
+)
 from understudies.client.stream_managers import tap_manager
 from understudies.client.stream_taps import ABANDONED, tap_stream
 from understudies.client.telemetry import current_traceparent
@@ -226,8 +234,8 @@ class CallRecording:
     def record_error(self, error: BaseException) -> None:
         """Record that the teacher raised, with what it answered where only the client refused that, as `parse` does."""
         self._note_mark(error)
-        answer = getattr(error, "completion", None)
-        if answer is None and not hasattr(error, "response"):
+        answer = read_field(error, "completion")
+        if answer is None and read_field(error, "response") is None:
             answer = read_answer(self.marks.response)
         self._record(answer, error=describe_error(error))
 
@@ -238,6 +246,7 @@ class CallRecording:
         return self._record_coroutine(answer, from_provider=from_provider)
 
     async def _record_coroutine(self, answer: Any, *, from_provider: bool) -> Any:
+        resume_marks(self.marks)
         try:
             result = await answer
         except BaseException as error:
@@ -327,8 +336,12 @@ class _Proxy:
     @property
     def _understudies_told(self) -> Any:
         """The teacher, or a copy of a model of LangChain that tells its calls."""
-        teacher = self._understudies_teacher
-        return told_copy(teacher, self._understudies_instrumentor) if is_langchain_model(teacher) else teacher
+        teacher, instrumentor = self._understudies_teacher, self._understudies_instrumentor
+        try:
+            return told_copy(teacher, instrumentor) if is_langchain_model(teacher) else teacher
+        except Exception as error:  # noqa: BLE001 - one that cannot be copied is called all the same
+            instrumentor.recorder.count_loss("unreadable", detail=describe_error(error))
+            return teacher
 
 
 class _CallableProxy(_Proxy):

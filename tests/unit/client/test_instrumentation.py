@@ -465,6 +465,35 @@ def test_a_task_that_fails_is_no_failure_of_what_langchain_tells(corpus: Path) -
         assert sdk.losses == {"unreadable": 1}
 
 
+def test_a_model_that_cannot_be_copied_is_called_all_the_same(corpus: Path) -> None:
+    class Old(_Model):
+        model_copy = None  # type: ignore[assignment]  # as before pydantic's second version
+
+    with local(corpus) as sdk:
+        shadow: Any = sdk.shadow(Old(), task="t")
+        assert shadow.bind_tools("find").invoke("two") == "two!"
+        assert (shadow | str.upper)("three") == "THREE!"
+        assert sdk.losses == {"unreadable": 2}
+
+
+@pytest.mark.parametrize("name", ["response", "completion", "headers"])
+def test_an_error_that_hides_what_it_holds_is_raised_as_it_is(corpus: Path, name: str) -> None:
+    def hide(_: Any) -> Any:
+        raise RuntimeError("nothing was set")
+
+    error = type("OddError", (Exception,), {name: property(hide)})("no answer")
+
+    def fail(prompt: str) -> str:
+        raise error
+
+    with local(corpus) as sdk:
+        with pytest.raises(type(error)) as caught:
+            sdk.shadow(fail, task="t")("hi")
+        assert caught.value is error
+        assert sdk.flush(10)
+        assert sdk.losses == {}
+
+
 def test_what_is_built_around_a_recorded_function_stays_around_it(corpus: Path) -> None:
     def twice(function: Callable[[str], str]) -> Callable[[str], str]:
         @functools.wraps(function)

@@ -489,6 +489,22 @@ STREAM: list[dict[str, Any]] = [
         ({}, {**CONVERSE, "serviceTier": {"type": "priority"}}, "priority"),
         ({"serviceTier": {"type": "flex"}}, CONVERSE, "flex"),
         ({}, {**CONVERSE, "performanceConfig": {"latency": "optimized"}}, "optimized"),
+        ({"performanceConfig": {"latency": "optimized"}}, CONVERSE, "optimized"),
+        (
+            {"performanceConfig": {"latency": "optimized"}, "serviceTier": {"type": "priority"}},
+            {**CONVERSE, "serviceTier": {"type": "default"}, "performanceConfig": {"latency": "standard"}},
+            None,
+        ),
+        (
+            {"performanceConfig": {"latency": "optimized"}},
+            [*STREAM, {"metadata": {"usage": CONVERSE["usage"], "performanceConfig": {"latency": "standard"}}}],
+            None,
+        ),
+        (
+            {"performanceConfig": {"latency": "optimized"}},
+            {**CONVERSE, "serviceTier": {"type": "flex"}, "performanceConfig": None},
+            "flex+optimized",
+        ),
         (
             {},
             [*STREAM, {"metadata": {"usage": CONVERSE["usage"], "serviceTier": {"type": "reserved"}}}],

@@ -490,6 +490,14 @@ def test_what_a_broken_stream_has_told_of_its_usage_is_its_cost() -> None:
     event = InvocationEncoder("default", None, per_million(10, 0), new_id, 100_000).build_invocation(call)
     assert (event.response, event.error, event.model) == (None, "dropped after 3 chunks", "c")
     assert (event.usage, event.cost_usd) == (Usage(prompt_tokens=100, completion_tokens=1), usd("0.001"))
+
+    class Odd:
+        def model_dump(self, **_: Any) -> Any:
+            raise RuntimeError("odd")
+
+    refused = dataclasses.replace(call, answer=Odd(), chunks=None)
+    odd = InvocationEncoder("default", None, None, new_id, 100_000).build_invocation(refused)
+    assert (odd.error, odd.usage) == ("dropped", Usage())
     unreadable = InvocationEncoder("default", None, None, new_id, 100_000).build_invocation(
         dataclasses.replace(call, chunks=[{"type": "ping"}])
     )

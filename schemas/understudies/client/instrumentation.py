@@ -14,7 +14,7 @@ from understudies.client.calls import CallArguments, TeacherCall, TeacherInfo, c
 from understudies.client.client_proxy import ClientProxy, is_of_official_client, is_official_client, is_own_name
 from understudies.client.errors import describe_error
 from understudies.client.http_bodies import HttpBody, tap_http_manager
-from understudies.client.langchain_models import is_langchain_model, leads_to_calls, told_copy
+from understudies.client.langchain_models import is_langchain_model, leads_to_calls, retold_copy, told_copy
 from understudies.client.raw_responses import TappedResponse, is_raw_response
 from understudies.client.recorder import CallRecorder
 from understudies.client.router_mark import (
@@ -69,6 +69,8 @@ class Instrumentor:
             self._watch(teacher)
             return ClientProxy(teacher, self.wrap_function)
         if hasattr(teacher, "invoke"):
+            if (made := self._retell(teacher)) is not None:
+                return made
             return (_CallableProxy if callable(teacher) else _Proxy)(teacher, self)
         if not callable(teacher):
             raise TypeError(f"a teacher is called or has `invoke`, and this is neither: {teacher!r}")
@@ -130,6 +132,17 @@ class Instrumentor:
             if function is not teacher:
                 inner = MethodType(inner, teacher.__self__)
         return self._unwrap(inner) if recorder is self.recorder else teacher
+
+    def _retell(self, teacher: Any) -> Any:
+        """Return a copy of what LangChain made of a model that this recorder records, as what is shadowed now, or None.
+
+        LangChain calls it with its tools, which a proxy does not see.
+        """
+        try:
+            return retold_copy(teacher, self)
+        except Exception as error:  # noqa: BLE001 - an unusual model is recorded as any other
+            log.debug("a %s may be recorded twice: %r", type(teacher), error)
+            return None
 
     def record(
         self,

@@ -405,7 +405,7 @@ class _Model:
         self._tools = tools
 
     def model_copy(self, *, update: dict[str, Any]) -> "_Model":
-        return _Model(**update)
+        return _Model(**{"callbacks": self.callbacks, "tools": self._tools, **update})
 
     def invoke(self, text: str) -> str:
         for handler in self.callbacks or ():
@@ -423,6 +423,13 @@ class _Model:
 
 class _Callbacks(list[Any]):
     """Callbacks in the manner of LangChain's manager."""
+
+    @property
+    def handlers(self) -> list[Any]:
+        return [*self]
+
+    def remove_handler(self, handler: Any) -> None:
+        self.remove(handler)
 
     def copy(self) -> "_Callbacks":
         return _Callbacks(self)
@@ -463,6 +470,39 @@ def test_a_task_that_fails_is_no_failure_of_what_langchain_tells(corpus: Path) -
         instrumentor = Instrumentor(sdk._recorder, TeacherInfo(None, "", {}), None, utc_now, fail)
         instrumentor.record({"messages": []}, "yes", at=utc_now(), latency_ms=1)
         assert sdk.losses == {"unreadable": 1}
+
+
+class _Binding:
+    """What LangChain makes of a model with tools, in the manner of its bindings, which delegate to the model."""
+
+    def __init__(self, bound: Any) -> None:
+        self.bound = bound
+
+    def model_copy(self, *, update: dict[str, Any]) -> "_Binding":
+        return _Binding(**update)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.bound, name)
+
+
+@pytest.mark.parametrize("known", [None, _Callbacks()])
+def test_what_is_made_of_a_shadowed_model_is_recorded_once_when_it_is_shadowed_too(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch, known: Any
+) -> None:
+    callbacks = SimpleNamespace(BaseCallbackHandler=object)
+    monkeypatch.setitem(sys.modules, "langchain_core", SimpleNamespace(callbacks=callbacks))
+    monkeypatch.setitem(sys.modules, "langchain_core.callbacks", callbacks)
+    tool = {"type": "function", "function": {"name": "find"}}
+    with local(corpus) as sdk, local(corpus.with_name("other.jsonl")) as other:
+        made: Any = sdk.shadow(_Model(known), task="first").bind_tools(tool)
+        assert sdk.shadow(made, task="second").invoke("one") == "one!"
+        assert sdk.shadow(_Binding(_Binding(made)), task="third").invoke("two") == "two!"
+        assert other.shadow(made, task="fourth").invoke("three") == "three!"
+        assert made.invoke("four") == "four!"
+    lines = corpus_lines(corpus)
+    assert [line["task"] for line in lines] == ["second", "third", "first", "first"]
+    assert [line.get("tools") for line in lines] == [[tool]] * 4
+    assert [line["task"] for line in corpus_lines(corpus.with_name("other.jsonl"))] == ["fourth"]
 
 
 def test_a_model_that_cannot_be_copied_is_called_all_the_same(corpus: Path) -> None:

@@ -19,7 +19,12 @@ _OUTPUT: Final = "\nOutput:\n"
 
 def is_vertex_prediction(record: Mapping[str, Any]) -> bool:
     """Return whether the record is an instance beside its prediction."""
-    return "instance" in record and ("prediction" in record or "status" in record)
+    return "instance" in record and ("prediction" in record or "status" in record) and _has_fields(record["instance"])
+
+
+def _has_fields(instance: object) -> bool:
+    """Return whether an instance is an object; elsewhere the word may name a server, for one."""
+    return bool(as_mapping(instance))
 
 
 def read_vertex_prediction(record: Mapping[str, Any]) -> PartialCall:

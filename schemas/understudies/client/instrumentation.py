@@ -144,6 +144,15 @@ class Instrumentor:
             log.debug("a %s may be recorded twice: %r", type(teacher), error)
             return None
 
+    def begin(self) -> "Instrumentor | None":
+        """Return what records a call that a framework tells of and that begins now, or None. Never raises."""
+        try:
+            about, episode = self._describe()
+        except Exception as error:  # noqa: BLE001 - no failure here may disturb the agent
+            self.recorder.count_loss("unreadable", detail=describe_error(error))
+            return None
+        return Instrumentor(self.recorder, about, episode, self._now)
+
     def record(
         self,
         arguments: Mapping[str, Any],

@@ -25,6 +25,10 @@ class FinishedCalls(Protocol):
 
     recorder: CallRecorder
 
+    def begin(self) -> "FinishedCalls | None":
+        """Return what records a call that begins now, as the task and the episode are now; None if they are unknown."""
+        ...
+
     def record(
         self,
         arguments: Mapping[str, Any],

@@ -389,16 +389,16 @@ def test_images_in_any_form_are_seen_by_no_student(image: Any) -> None:
     assert not decode_answer({"choices": [choice]}).response.says_something
 
 
-def test_why_a_stream_of_langchain_ended_is_read_in_the_words_of_anthropic() -> None:
+@pytest.mark.parametrize(("told", "reason"), [("pause_turn", "pause_turn"), ("max_tokens", "length")])
+def test_why_an_answer_of_langchain_ended_is_read_in_the_words_of_anthropic(told: str, reason: str) -> None:
+    about = {"stop_reason": told}
     chunks = [
         Bag(type="AIMessageChunk", content="yes"),
-        Bag(type="AIMessageChunk", content="", response_metadata={"stop_reason": "pause_turn"}),
+        Bag(type="AIMessageChunk", content="", response_metadata=about),
     ]
-    assert accumulate_chunks(chunks).to_answer().response.goes_on
-    chunks[1].response_metadata = {"stop_reason": "max_tokens"}
-    assert accumulate_chunks(chunks).to_answer().response.finish_reason == "length"
-    whole = Bag(type="ai", content="yes", response_metadata={"stop_reason": "max_tokens"})
-    assert decode_answer(whole).response.finish_reason == "length"
+    streamed = accumulate_chunks(chunks).to_answer().response
+    whole = decode_answer(Bag(type="ai", content="yes", response_metadata=about)).response
+    assert (streamed.finish_reason, whole.finish_reason) == (reason, reason)
 
 
 @pytest.mark.parametrize(

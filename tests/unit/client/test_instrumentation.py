@@ -494,7 +494,8 @@ def test_what_is_made_of_a_shadowed_model_is_recorded_once_when_it_is_shadowed_t
     monkeypatch.setitem(sys.modules, "langchain_core.callbacks", callbacks)
     tool = {"type": "function", "function": {"name": "find"}}
     with local(corpus) as sdk, local(corpus.with_name("other.jsonl")) as other:
-        made: Any = sdk.shadow(_Model(known), task="first").bind_tools(tool)
+        shadow: Any = sdk.shadow(_Model(known), task="first")
+        made = shadow.bind_tools(tool)
         assert sdk.shadow(made, task="second").invoke("one") == "one!"
         assert sdk.shadow(_Binding(_Binding(made)), task="third").invoke("two") == "two!"
         assert other.shadow(made, task="fourth").invoke("three") == "three!"
@@ -503,6 +504,36 @@ def test_what_is_made_of_a_shadowed_model_is_recorded_once_when_it_is_shadowed_t
     assert [line["task"] for line in lines] == ["second", "third", "first", "first"]
     assert [line.get("tools") for line in lines] == [[tool]] * 4
     assert [line["task"] for line in corpus_lines(corpus.with_name("other.jsonl"))] == ["fourth"]
+
+
+def test_the_task_of_what_is_made_of_a_shadowed_model_is_that_of_its_call_when_it_began(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    callbacks = SimpleNamespace(BaseCallbackHandler=object)
+    monkeypatch.setitem(sys.modules, "langchain_core", SimpleNamespace(callbacks=callbacks))
+    monkeypatch.setitem(sys.modules, "langchain_core.callbacks", callbacks)
+    current = ["sort", "e-1"]
+
+    def begun() -> str:
+        if current[0] == "fail":
+            raise ValueError("no task")
+        return current[0]
+
+    with local(corpus) as sdk:
+        shadow: Any = sdk.shadow(_Model(), task=begun, episode=lambda: current[1])
+        made = shadow.bind_tools()
+        (handler,) = made.callbacks
+        end = SimpleNamespace(generations=[[SimpleNamespace(message=None, text="yes")]])
+        handler.on_chat_model_start({}, [[("user", "one")]], run_id=1)
+        current[:] = "reply", "e-2"
+        handler.on_chat_model_start({}, [[("user", "two")]], run_id=2)
+        handler.on_llm_end(end, run_id=1)
+        handler.on_llm_end(end, run_id=2)
+        current[0] = "fail"
+        handler.on_chat_model_start({}, [[("user", "three")]], run_id=3)
+        handler.on_llm_end(end, run_id=3)
+        assert sdk.losses == {"unreadable": 1}
+    assert [(line["task"], line["episode"]) for line in corpus_lines(corpus)] == [("sort", "e-1"), ("reply", "e-2")]
 
 
 def test_a_model_that_cannot_be_copied_is_called_all_the_same(corpus: Path) -> None:

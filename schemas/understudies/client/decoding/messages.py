@@ -44,7 +44,7 @@ def write_message(role: str, item: Mapping[str, Any]) -> dict[str, Any]:
     calls = item.get("tool_calls")
     if isinstance(calls, list) and calls:
         message["tool_calls"] = [_write_tool_call(call) for call in calls if isinstance(call, dict)]
-    item = {**read_beside_content(item), **item}
+    item = {**item, **read_beside_content(item)}
     return message | {name: item[name] for name in _KEPT_FIELDS if item.get(name) is not None}
 
 

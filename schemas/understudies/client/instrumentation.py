@@ -84,7 +84,7 @@ class Instrumentor:
         Of the positional arguments only those in the slice `recorded_arguments` are recorded.
         """
         teacher = self._unwrap(teacher)
-        self._watch(getattr(getattr(teacher, "__self__", None), "_client", None))
+        self._watch(read_field(read_field(teacher, "__self__"), "_client"))
         is_official = is_of_official_client(teacher)
         if inspect.iscoroutinefunction(teacher):
 
@@ -124,7 +124,7 @@ class Instrumentor:
         elif type(teacher) in (_Proxy, _CallableProxy):
             recorder, inner = teacher._understudies_instrumentor.recorder, teacher._understudies_teacher
         else:
-            function = teacher.__func__ if inspect.ismethod(teacher) else teacher
+            function = teacher.__func__ if type(teacher) is MethodType else teacher
             recorder, wrapper, inner = getattr(function, "__dict__", {}).get(_RECORDED_AS, (None, None, None))
             if wrapper is not function:
                 # `functools.wraps` copies the mark to what is built around a recorded function, such as a retry.

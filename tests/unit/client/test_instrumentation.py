@@ -565,6 +565,46 @@ def test_an_error_that_hides_what_it_holds_is_raised_as_it_is(corpus: Path, name
         assert sdk.losses == {}
 
 
+class _Bound:
+    """A bound method with something around it that passes for a method itself, as those of wrapt do."""
+
+    def __init__(self, method: Any) -> None:
+        self._method = method
+
+    @property  # type: ignore[misc]  # read-only
+    def __class__(self) -> Any:
+        return type(self._method)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._method, name)
+
+    def __call__(self, prompt: str) -> str:
+        return f"<{self._method(prompt)}>"
+
+
+def test_what_passes_for_a_recorded_method_stays_around_it(corpus: Path) -> None:
+    class Agent:
+        def ask(self, prompt: str) -> str:
+            return f"{prompt}!"
+
+    with local(corpus) as sdk:
+        Agent.ask = sdk.shadow(Agent.ask, task="all")  # type: ignore[method-assign]
+        assert sdk.shadow(_Bound(Agent().ask), task="one")("a") == "<a!>"
+
+
+def test_a_teacher_that_answers_for_no_other_attribute_is_called(corpus: Path) -> None:
+    class Settings(dict[str, Any]):
+        def __getattr__(self, name: str) -> Any:
+            return self[name]
+
+        def ask(self, prompt: str) -> str:
+            return f"{prompt}!"
+
+    with local(corpus) as sdk:
+        assert sdk.shadow(Settings().ask, task="t")("a") == "a!"
+    assert [line["task"] for line in corpus_lines(corpus)] == ["t"]
+
+
 def test_what_is_built_around_a_recorded_function_stays_around_it(corpus: Path) -> None:
     def twice(function: Callable[[str], str]) -> Callable[[str], str]:
         @functools.wraps(function)

@@ -18,6 +18,7 @@ from understudies.client.decoding.responses import decode_answer
 from understudies.client.decoding.stream_accumulator import accumulate_chunks
 from understudies.client.encoding import InvocationEncoder
 from understudies.client.errors import NotRecorded
+from understudies.client.http_bodies import HttpBody
 from understudies.dialects.answer_errors import AnswerError
 from understudies.dialects.capabilities import unsupported_feature
 from understudies.events import Invocation, Request, Usage, UsageDetails, encode, new_id, usd
@@ -488,6 +489,14 @@ def test_what_a_broken_stream_has_told_of_its_usage_is_its_cost() -> None:
         TeacherInfo("t", "", {}), START, None, copy_arguments(("hi",), {}), 5.0, None, [begun, opened, said], "dropped"
     )
     event = InvocationEncoder("default", None, per_million(10, 0), new_id, 100_000).build_invocation(call)
+    assert (event.response, event.error, event.model) == (None, "dropped after 3 chunks", "c")
+    assert (event.usage, event.cost_usd) == (Usage(prompt_tokens=100, completion_tokens=1), usd("0.001"))
+
+    sent = b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in (begun, opened, said))
+    body = HttpBody(sent, is_stream=True, error="dropped")
+    event = InvocationEncoder("default", None, per_million(10, 0), new_id, 100_000).build_invocation(
+        dataclasses.replace(call, answer=body, chunks=None, error=None)
+    )
     assert (event.response, event.error, event.model) == (None, "dropped after 3 chunks", "c")
     assert (event.usage, event.cost_usd) == (Usage(prompt_tokens=100, completion_tokens=1), usd("0.001"))
 

@@ -97,10 +97,11 @@ class InvocationEncoder:
 def _read_used(call: TeacherCall) -> DecodedResponse | None:
     """Return what came of an answer that broke off, or that a client refused, for its cost: it teaches nothing."""
     try:
-        if call.chunks:
-            return accumulate_chunks(call.chunks).to_answer()
+        is_body = isinstance(call.answer, HttpBody) and call.answer.is_stream
+        if chunks := call.answer.parse_events()[0] if is_body else call.chunks:
+            return accumulate_chunks(chunks).to_answer()
         return None if call.answer is None else decode_answer(call.answer, from_provider=True)
-    except (AnswerError, NotRecorded, ValueError):
+    except Exception:  # noqa: BLE001 - the failure is recorded without it
         return None
 
 

@@ -14,10 +14,18 @@ from understudies.client.calls import CallArguments, TeacherCall, TeacherInfo, c
 from understudies.client.client_proxy import ClientProxy, is_of_official_client, is_official_client, is_own_name
 from understudies.client.errors import describe_error
 from understudies.client.http_bodies import HttpBody, tap_http_manager
-from understudies.client.langchain_models import is_langchain_model, leads_to_calls, told_copy
+from understudies.client.langchain_models import is_langchain_model, leads_to_calls, retold_copy, told_copy
 from understudies.client.raw_responses import TappedResponse, is_raw_response
 from understudies.client.recorder import CallRecorder
-from understudies.client.router_mark import Marks, begin_marks, is_marked, read_answer, watch_client
+from understudies.client.router_mark import (
+    Marks,
+    begin_marks,
+    is_marked,
+    read_answer,
+    read_field,
+    resume_marks,
+    watch_client,
+)
 from understudies.client.stream_managers import tap_manager
 from understudies.client.stream_taps import ABANDONED, tap_stream
 from understudies.client.telemetry import current_traceparent
@@ -61,6 +69,8 @@ class Instrumentor:
             self._watch(teacher)
             return ClientProxy(teacher, self.wrap_function)
         if hasattr(teacher, "invoke"):
+            if (made := self._retell(teacher)) is not None:
+                return made
             return (_CallableProxy if callable(teacher) else _Proxy)(teacher, self)
         if not callable(teacher):
             raise TypeError(f"a teacher is called or has `invoke`, and this is neither: {teacher!r}")
@@ -74,7 +84,7 @@ class Instrumentor:
         Of the positional arguments only those in the slice `recorded_arguments` are recorded.
         """
         teacher = self._unwrap(teacher)
-        self._watch(getattr(getattr(teacher, "__self__", None), "_client", None))
+        self._watch(read_field(read_field(teacher, "__self__"), "_client"))
         is_official = is_of_official_client(teacher)
         if inspect.iscoroutinefunction(teacher):
 
@@ -114,7 +124,7 @@ class Instrumentor:
         elif type(teacher) in (_Proxy, _CallableProxy):
             recorder, inner = teacher._understudies_instrumentor.recorder, teacher._understudies_teacher
         else:
-            function = teacher.__func__ if inspect.ismethod(teacher) else teacher
+            function = teacher.__func__ if type(teacher) is MethodType else teacher
             recorder, wrapper, inner = getattr(function, "__dict__", {}).get(_RECORDED_AS, (None, None, None))
             if wrapper is not function:
                 # `functools.wraps` copies the mark to what is built around a recorded function, such as a retry.
@@ -122,6 +132,26 @@ class Instrumentor:
             if function is not teacher:
                 inner = MethodType(inner, teacher.__self__)
         return self._unwrap(inner) if recorder is self.recorder else teacher
+
+    def _retell(self, teacher: Any) -> Any:
+        """Return a copy of what LangChain made of a model that this recorder records, as what is shadowed now, or None.
+
+        LangChain calls it with its tools, which a proxy does not see.
+        """
+        try:
+            return retold_copy(teacher, self)
+        except Exception as error:  # noqa: BLE001 - an unusual model is recorded as any other
+            log.debug("a %s may be recorded twice: %r", type(teacher), error)
+            return None
+
+    def begin(self) -> "Instrumentor | None":
+        """Return what records a call that a framework tells of and that begins now, or None. Never raises."""
+        try:
+            about, episode = self._describe()
+        except Exception as error:  # noqa: BLE001 - no failure here may disturb the agent
+            self.recorder.count_loss("unreadable", detail=describe_error(error))
+            return None
+        return Instrumentor(self.recorder, about, episode, self._now)
 
     def record(
         self,
@@ -226,8 +256,8 @@ class CallRecording:
     def record_error(self, error: BaseException) -> None:
         """Record that the teacher raised, with what it answered where only the client refused that, as `parse` does."""
         self._note_mark(error)
-        answer = getattr(error, "completion", None)
-        if answer is None and not hasattr(error, "response"):
+        answer = read_field(error, "completion")
+        if answer is None and read_field(error, "response") is None:
             answer = read_answer(self.marks.response)
         self._record(answer, error=describe_error(error))
 
@@ -238,6 +268,7 @@ class CallRecording:
         return self._record_coroutine(answer, from_provider=from_provider)
 
     async def _record_coroutine(self, answer: Any, *, from_provider: bool) -> Any:
+        resume_marks(self.marks)
         try:
             result = await answer
         except BaseException as error:
@@ -327,8 +358,12 @@ class _Proxy:
     @property
     def _understudies_told(self) -> Any:
         """The teacher, or a copy of a model of LangChain that tells its calls."""
-        teacher = self._understudies_teacher
-        return told_copy(teacher, self._understudies_instrumentor) if is_langchain_model(teacher) else teacher
+        teacher, instrumentor = self._understudies_teacher, self._understudies_instrumentor
+        try:
+            return told_copy(teacher, instrumentor) if is_langchain_model(teacher) else teacher
+        except Exception as error:  # noqa: BLE001 - one that cannot be copied is called all the same
+            instrumentor.recorder.count_loss("unreadable", detail=describe_error(error))
+            return teacher
 
 
 class _CallableProxy(_Proxy):

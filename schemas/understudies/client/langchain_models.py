@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+from understudies.client.recorder import CallRecorder
+
 _MODELS: Final = "langchain_core.language_models"
 _LEADING_METHODS: Final = frozenset(
     {"abatch", "abatch_as_completed", "agenerate", "agenerate_prompt", "as_tool", "assign", "astream_events"}
@@ -20,6 +22,12 @@ _LEADING_METHODS: Final = frozenset(
 
 class FinishedCalls(Protocol):
     """Takes the calls that LangChain tells of."""
+
+    recorder: CallRecorder
+
+    def begin(self) -> "FinishedCalls | None":
+        """Return what records a call that begins now, as the task and the episode are now; None if they are unknown."""
+        ...
 
     def record(
         self,
@@ -53,7 +61,27 @@ def told_copy(model: Any, calls: FinishedCalls) -> Any:
     given = model.callbacks
     handler = langchain_handler(calls)
     if given is None or isinstance(given, list):
-        return model.model_copy(update={"callbacks": [*(given or ()), handler]})
+        kept = [one for one in given or () if not _tells(one, calls)]
+        return model.model_copy(update={"callbacks": [*kept, handler]})
     manager = given.copy()
+    for known in [*manager.handlers]:
+        if _tells(known, calls):
+            manager.remove_handler(known)
     manager.add_handler(handler)
     return model.model_copy(update={"callbacks": manager})
+
+
+def retold_copy(made: Any, calls: FinishedCalls) -> Any:
+    """Return a copy of what LangChain made of a shadowed model that tells another shadow instead; None for all else."""
+    if is_langchain_model(made):
+        given = made.callbacks
+        known = given if isinstance(given, list) else getattr(given, "handlers", ())
+        return told_copy(made, calls) if any(_tells(one, calls) for one in known) else None
+    bound = getattr(made, "__dict__", {}).get("bound")
+    copied = None if bound is None else retold_copy(bound, calls)
+    return None if copied is None else made.model_copy(update={"bound": copied})
+
+
+def _tells(handler: Any, calls: FinishedCalls) -> bool:
+    """Return whether a callback handler tells the recorder of these calls."""
+    return getattr(getattr(handler, "_understudies", None), "recorder", None) is calls.recorder

@@ -27,13 +27,18 @@ _CURRENT: Final[ContextVar[Marks | None]] = ContextVar("understudies_marks", def
 def begin_marks() -> Marks:
     """Return what takes the marks of what is called from here on."""
     marks = Marks()
-    _CURRENT.set(marks)
+    resume_marks(marks)
     return marks
+
+
+def resume_marks(marks: Marks) -> None:
+    """Have these take the marks from here on, as in a task that goes on with a call which began outside of it."""
+    _CURRENT.set(marks)
 
 
 def is_marked(answer: Any) -> bool:
     """Return whether the headers of an answer, or of the response that it or an error holds, have the mark."""
-    return any(_HEADER in headers for headers in (_headers(answer), _headers(getattr(answer, "response", None))))
+    return any(_HEADER in headers for headers in (_headers(answer), _headers(read_field(answer, "response"))))
 
 
 def watch_client(client: Any) -> None:
@@ -58,8 +63,16 @@ def read_answer(response: Any) -> Any:
         return None
 
 
+def read_field(holder: Any, name: str) -> Any:
+    """Return an attribute of an answer or an error; None without it, and for one that raises."""
+    try:
+        return getattr(holder, name, None)
+    except Exception:  # noqa: BLE001 - it is the caller's own, and may raise what it likes
+        return None
+
+
 def _headers(holder: Any) -> Mapping[str, str]:
-    headers = getattr(holder, "headers", None)
+    headers = read_field(holder, "headers")
     return headers if isinstance(headers, Mapping) else {}
 
 

@@ -8,9 +8,11 @@ the router.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from understudies.dialects.anthropic_messages.response import FINISH_REASONS
 from understudies.dialects.base import Api, DecodedRequest, DecodedResponse
 from understudies.dialects.json_fields import list_objects, object_or_empty, text_or_empty, validate_request
 from understudies.dialects.registry import dialect_of
+from understudies.events import MEDIA_PARTS
 
 _ANTHROPIC_FIELDS: Final = frozenset(
     {"system", "stop_sequences", "output_config", "output_format", "anthropic_version"}
@@ -22,6 +24,8 @@ _ANTHROPIC_BLOCKS: Final = frozenset(
     | {"text_editor_code_execution_tool_result", "tool_search_tool_result", "tool_reference"}
 )
 _SOURCED_BLOCKS: Final = frozenset({"image", "document"})
+_KEPT_BY_CHATS: Final = frozenset({"refusal", *MEDIA_PARTS})
+"""Parts of an answer that are kept only where it is read as that of a chat."""
 _ANTHROPIC_CHOICES: Final = frozenset({"auto", "any", "tool", "none"})
 _CHAT_FIELDS: Final = frozenset({"response_format", "user", "store", "stream_options"})
 """Fields of a chat that are not parameters; the first is part of the input."""
@@ -56,10 +60,11 @@ def decode_message(message: dict[str, Any], finish_reason: str | None = None) ->
     if "output_text" in kinds:
         item = {**message, "type": "message"}
         return dialect_of("responses").decode_response({"output": [item], "status": "completed"})
-    if isinstance(content, list) and "refusal" not in kinds:
+    if isinstance(content, list) and kinds.isdisjoint(_KEPT_BY_CHATS):
         body = {"type": "message", "content": as_anthropic(message)["content"], "stop_reason": finish_reason}
         return dialect_of("messages").decode_response(body)
-    return dialect_of("chat").decode_response({"choices": [{"message": message, "finish_reason": finish_reason}]})
+    reason = FINISH_REASONS.get(finish_reason, finish_reason) if finish_reason else None
+    return dialect_of("chat").decode_response({"choices": [{"message": message, "finish_reason": reason}]})
 
 
 def is_response(body: Mapping[str, Any]) -> bool:

@@ -119,7 +119,7 @@ def read_stated_cost(usage: Mapping[str, Any]) -> Decimal | None:
         stated = stated.get("total_cost")
     ticks = usage.get("cost_in_usd_ticks")
     if stated is None and isinstance(ticks, int) and not isinstance(ticks, bool):
-        stated = ticks / _TICKS_PER_USD
+        stated = ticks / _TICKS_PER_USD if ticks < _MAX_COST_USD * _TICKS_PER_USD else None
     if isinstance(stated, bool) or not isinstance(stated, int | float) or not 0 < stated < _MAX_COST_USD:
         return None
     upstream = object_or_empty(usage.get("cost_details")).get("upstream_inference_cost")

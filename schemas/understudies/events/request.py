@@ -91,7 +91,7 @@ class Message(BaseModel):
 _TEXT_PARTS = ("text", "refusal")
 MEDIA_PARTS = (
     *("audio", "input_audio", "output_audio", "image", "image_url", "input_image", "output_image", "video"),
-    *("video_url", "file", "input_file", "document"),
+    *("video_url", "file", "input_file", "document", "media"),
 )
 """The types of parts without a text."""
 

@@ -21,6 +21,7 @@ from understudies.importers.reply_facts import find_tier
 from understudies.importers.usage import NO_USAGE, parse_usage
 
 _ARN: Final = re.compile(r"^arn:[^/]*/")
+_TIERS: Final = ("service_tier", "serviceTier", "performanceConfig")
 
 
 def is_bedrock(record: Mapping[str, Any]) -> bool:
@@ -44,17 +45,20 @@ def read_bedrock(record: Mapping[str, Any]) -> PartialCall:
     call.tags = parse_tags(metadata)
     call.episode = find_id(("episode", "session_id", "sessionid"), metadata)
     call.latency_ms = _find_latency(reply)
-    call.tier = _find_tier(reply) or find_tier(as_mapping(given.get("inputBodyJson")))
+    call.tier = _find_tier(given.get("inputBodyJson"), reply)
     return call
 
 
-def _find_tier(reply: object) -> str:
-    """Return the tier that a reply names, or the last event of a stream that does."""
-    for event in reversed(reply if isinstance(reply, list) else [reply]):
-        told = as_mapping(event)
-        if tier := find_tier(told) or find_tier(as_mapping(told.get("metadata"))):
-            return tier
-    return ""
+def _find_tier(asked: object, reply: object) -> str:
+    """Return the tier that a reply or an event of a stream names, each part of it as was asked for if none does.
+
+    Where optimised latency or a tier is exhausted, Bedrock answers at the usual one, and says so.
+    """
+    told: dict[str, Any] = {}
+    for event in (asked, *(reply if isinstance(reply, list) else [reply])):
+        for part in (as_mapping(event), as_mapping(as_mapping(event).get("metadata"))):
+            told |= {name: part[name] for name in _TIERS if part.get(name)}
+    return find_tier(told)
 
 
 def _read_usage(given: Mapping[str, Any], told: Mapping[str, Any]) -> Usage:

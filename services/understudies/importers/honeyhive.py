@@ -23,15 +23,16 @@ from understudies.importers.usage import NO_USAGE, parse_usage
 
 _KINDS: Final = ("model", "tool", "chain", "session")
 _PLACES: Final = frozenset({"event_id", "session_id", "event_name"})
+_SENT: Final = frozenset({"project", "messages", "response"})
 _CONFIGURED: Final = ("response_format", "tool_choice", "reasoning_effort")
 
 
 def is_honeyhive(record: Mapping[str, Any]) -> bool:
-    """Return whether the record is an event."""
+    """Return whether the record is an event, or that of a model as it is sent; other logs have some of these fields."""
     return (
         record.get("event_type") in _KINDS
         and not _PLACES.isdisjoint(record)
-        and ("inputs" in record or "messages" in record)
+        and ("inputs" in record or record.keys() >= _SENT)
     )
 
 
@@ -71,9 +72,12 @@ def read_honeyhive(record: Mapping[str, Any]) -> PartialCall:
 
 def _find_answer(record: Mapping[str, Any]) -> object:
     """Return what a model put out: a message, whole or by its parts, a reply, or text under the name of the content."""
-    outputs = as_mapping(first_not_none(record.get("outputs"), record.get("response")))
+    told = first_not_none(record.get("outputs"), record.get("response"))
+    outputs = as_mapping(told)
     if not outputs:
-        return record.get("response")
+        return told if isinstance(told, str) else record.get("response")
+    if isinstance(response := outputs.get("response"), dict):  # as events are stored that were sent as a model's
+        outputs = response
     if isinstance(messages := outputs.get("messages"), list) and messages:
         return messages[-1]
     if "role" in outputs and "choices" not in outputs:

@@ -100,7 +100,12 @@ def is_media(part: object) -> bool:
     if not isinstance(part, dict):
         return False
     kind = text_or_empty(part.get("type"))
-    return kind in _MEDIA_TYPES or not _MEDIA_KEYS.isdisjoint(part) or (not kind and not _BARE_MEDIA.isdisjoint(part))
+    return kind in _MEDIA_TYPES or is_gemini_media(part) or (not kind and not _BARE_MEDIA.isdisjoint(part))
+
+
+def is_gemini_media(part: object) -> bool:
+    """Return whether a part is audio, an image, a video or a file in the form of Gemini."""
+    return isinstance(part, dict) and not _MEDIA_KEYS.isdisjoint(part)
 
 
 def write_call(call: Mapping[str, Any]) -> dict[str, Any] | None:

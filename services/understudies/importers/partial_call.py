@@ -14,6 +14,7 @@ from understudies.dialects import detection
 from understudies.dialects.capabilities import PROVIDER_STATE
 from understudies.dialects.json_fields import list_objects
 from understudies.dialects.openai_responses.response import count_web_searches
+from understudies.dialects.usage import join_tiers
 from understudies.economics.prices import call_cost
 from understudies.events import Request, Response, Usage, UsageDetails, fingerprint, request_of
 from understudies.importers.answer_rule import check_kind, check_outcome, check_request, check_response
@@ -163,13 +164,25 @@ def _add_reply_facts(partial: PartialCall, answer: object) -> None:
     facts = read_reply_facts(answer)
     partial.model = partial.model or facts.model
     partial.at = partial.at or facts.at
-    known, told = partial.usage, facts.usage
-    if not known.counted or (
-        told.cached_tokens and not known.cached_tokens and told.prompt_tokens == known.prompt_tokens
-    ):
-        partial.usage = told
+    partial.usage = _join_usages(partial.usage, facts.usage)
     partial.usage = facts.with_tier(partial.usage, partial.tier)
     partial.cost = facts.stated_cost if partial.cost is None else partial.cost
+
+
+def _join_usages(known: Usage, told: Usage) -> Usage:
+    """Return the counts of a record with what its reply tells besides, or those of the reply where it tells more."""
+    if not known.counted:
+        return told
+    is_same = told.prompt_tokens == known.prompt_tokens
+    if is_same and ((told.cached_tokens and not known.cached_tokens) or (told.details and not known.details)):
+        return told
+    if told.details is None or not (told.details.web_searches or told.details.service_tier):
+        return known
+    details = known.details or UsageDetails()
+    tier = join_tiers(told.details.service_tier, details.service_tier)
+    searches = details.web_searches or told.details.web_searches
+    details = details.model_copy(update={"service_tier": tier, "web_searches": searches})
+    return known.model_copy(update={"details": details})
 
 
 def _add_searches(partial: PartialCall, answer: object) -> None:

@@ -15,7 +15,9 @@ _USAGES = ("usage", "usageMetadata", "usage_metadata", "token_usage", "tokenUsag
 _MODELS = ("model", "modelVersion", "model_version", "model_name", "modelName", "model_id", "modelId")
 _TIMES = ("created", "created_at", "createTime", "create_time", "createdAt")
 _TIERS = frozenset({"service_tier", "serviceTier", "performanceConfig", "usageMetadata", "usage_metadata"})
-_TOLD = frozenset({"service_tier", "cost", "cost_in_usd_ticks"})
+_TOLD = frozenset(
+    {"service_tier", "cost", "cost_in_usd_ticks", "speed", "inference_geo", "server_tool_use", "cache_creation"}
+)
 _TRAFFIC = {"ON_DEMAND": "default", "ON_DEMAND_FLEX": "flex", "ON_DEMAND_PRIORITY": "priority"}
 _COHERE = ("billed_units", "tokens")
 _SIDES = frozenset({"input_tokens", "output_tokens"})

@@ -13,7 +13,7 @@ from understudies.events import Response
 from understudies.importers.answer_rule import MORE_THAN_TEXT, check_body, check_outcome, is_error_body
 from understudies.importers.json_parsing import NotARecordedCall, parse_embedded_json
 from understudies.importers.logger_marks import is_cut_json
-from understudies.importers.message_parts import is_media, split_parts, write_call
+from understudies.importers.message_parts import is_gemini_media, is_media, split_parts, write_call
 from understudies.importers.messages import (
     find_content,
     only_text,
@@ -123,7 +123,8 @@ def _check_content(content: object) -> None:
     parts = given if isinstance(given, list) else [given]
     if not all(part is None or isinstance(part, (str, dict)) for part in parts):
         raise NotARecordedCall("no teacher answer: its content is no text")
-    if any(map(is_media, parts)):
+    # An object in place of parts is an answer in JSON, which may name its fields as it likes, unless it is Gemini's.
+    if any(map(is_media if isinstance(given, list) else is_gemini_media, parts)):
         raise NotARecordedCall(MORE_THAN_TEXT)
 
 

@@ -5,20 +5,26 @@ from typing import Any, Final
 
 from understudies.dialects.json_fields import list_objects
 from understudies.importers.bodies import rename_parameters
-from understudies.importers.fields import as_mapping, as_text, first_not_none
+from understudies.importers.fields import as_flag, as_mapping, as_text, first_not_none
 from understudies.importers.json_parsing import OtherKind
 from understudies.importers.native import read_common_fields
 from understudies.importers.partial_call import PartialCall
 from understudies.importers.reply_facts import read_reply_facts
 
 _ASKED: Final = ("messages", "prompt", "content")
+_BLOCKED: Final = "blocked by Vertex AI's safety filter"
 _OUTPUT: Final = "\nOutput:\n"
 """Stands between the prompt and the answer where a server of open models repeats the prompt."""
 
 
 def is_vertex_prediction(record: Mapping[str, Any]) -> bool:
     """Return whether the record is an instance beside its prediction."""
-    return "instance" in record and ("prediction" in record or "status" in record)
+    return "instance" in record and ("prediction" in record or "status" in record) and _has_fields(record["instance"])
+
+
+def _has_fields(instance: object) -> bool:
+    """Return whether an instance is an object; elsewhere the word may name a server, for one."""
+    return bool(as_mapping(instance))
 
 
 def read_vertex_prediction(record: Mapping[str, Any]) -> PartialCall:
@@ -36,9 +42,17 @@ def read_vertex_prediction(record: Mapping[str, Any]) -> PartialCall:
     call.usage = call.usage if call.usage.counted else facts.usage
     call.at = call.at or facts.at
     status = record.get("status") if told is None else None
-    call.evidence = ({"error": record.get("error") or as_mapping(status).get("error") or status},)
+    blocked = _BLOCKED if _is_blocked(told) else None
+    call.evidence = ({"error": record.get("error") or as_mapping(status).get("error") or status or blocked},)
     call.tier = "batch"
     return call
+
+
+def _is_blocked(told: object) -> bool:
+    """Return whether a safety filter put its own words, or none, in place of the model's."""
+    about = as_mapping(told).get("safetyAttributes")
+    first = about[0] if isinstance(about, list) and about else about
+    return as_flag(as_mapping(first).get("blocked"))
 
 
 def _read_messages(asked: Mapping[str, Any]) -> object:

@@ -18,6 +18,7 @@ from understudies.client.decoding.responses import decode_answer
 from understudies.client.decoding.stream_accumulator import accumulate_chunks
 from understudies.client.encoding import InvocationEncoder
 from understudies.client.errors import NotRecorded
+from understudies.client.http_bodies import HttpBody
 from understudies.dialects.answer_errors import AnswerError
 from understudies.dialects.capabilities import unsupported_feature
 from understudies.events import Invocation, Request, Usage, UsageDetails, encode, new_id, usd
@@ -352,12 +353,65 @@ def test_audio_and_images_are_kept_and_are_no_lesson(more: dict[str, Any]) -> No
     assert unsupported_feature(langchain) == "messages"
 
 
+PICTURE = {"type": "image_url", "image_url": {"url": "u"}}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": [{"type": "text", "text": "yes"}, PICTURE]},
+        {"content": ["yes", {"type": "media", "mime_type": "audio/wav", "data": "AA=="}]},
+        {"content": "yes", "additional_kwargs": {"images": [PICTURE]}},
+        {"content": "yes", "additional_kwargs": {"audio": {"id": "audio_1"}}},
+    ],
+)
+def test_an_answer_of_langchain_with_more_than_text_is_no_lesson(message: dict[str, Any]) -> None:
+    about = {"finish_reason": "stop"}
+    assert not decode_answer(Bag(type="ai", response_metadata=about, **message)).response.says_something
+    chunks = [Bag(type="AIMessageChunk", **message), Bag(type="AIMessageChunk", content="", response_metadata=about)]
+    streamed = accumulate_chunks(chunks).to_answer().response
+    assert not streamed.says_something
+    assert (streamed.message.text, streamed.finish_reason) == ("yes", "stop")
+
+
+def test_a_refusal_beside_the_content_of_langchain_is_one() -> None:
+    refused = {"content": "", "additional_kwargs": {"refusal": "I cannot."}}
+    expected = [{"type": "refusal", "refusal": "I cannot."}]
+    assert decode_answer(Bag(type="ai", **refused)).response.message.content == expected
+    streamed = accumulate_chunks([Bag(type="AIMessageChunk", **refused), Bag(type="AIMessageChunk", content="")])
+    assert streamed.to_answer().response.message.content == expected
+
+
+@pytest.mark.parametrize("image", ["aGk=", b"hi", {"url": "u"}])
+def test_images_in_any_form_are_seen_by_no_student(image: Any) -> None:
+    assert unsupported_feature(asked(messages=[{"role": "user", "content": "?", "images": [image]}])) == "messages"
+    drawn = {"images": [{"type": "image"} if isinstance(image, bytes) else image]}
+    choice = {"index": 0, "message": {"role": "assistant", "content": "yes", **drawn}}
+    assert not decode_answer({"choices": [choice]}).response.says_something
+
+
+@pytest.mark.parametrize(("told", "reason"), [("pause_turn", "pause_turn"), ("max_tokens", "length")])
+def test_why_an_answer_of_langchain_ended_is_read_in_the_words_of_anthropic(told: str, reason: str) -> None:
+    about = {"stop_reason": told}
+    chunks = [
+        Bag(type="AIMessageChunk", content="yes"),
+        Bag(type="AIMessageChunk", content="", response_metadata=about),
+    ]
+    streamed = accumulate_chunks(chunks).to_answer().response
+    whole = decode_answer(Bag(type="ai", content="yes", response_metadata=about)).response
+    assert (streamed.finish_reason, whole.finish_reason) == (reason, reason)
+
+
 @pytest.mark.parametrize(
     ("details", "expected"),
     [
         ({"cache_read": 10, "cache_creation": 40}, UsageDetails(cache_write_tokens=40)),
         (
             {"cache_read": 10, "cache_creation": 0, "ephemeral_5m_input_tokens": 15, "ephemeral_1h_input_tokens": 25},
+            UsageDetails(cache_write_tokens=40, cache_write_1h_tokens=25),
+        ),
+        (
+            {"cache_read": 10, "cache_creation": 40, "ephemeral_5m_input_tokens": 15, "ephemeral_1h_input_tokens": 25},
             UsageDetails(cache_write_tokens=40, cache_write_1h_tokens=25),
         ),
         ({"priority_cache_read": 10, "priority": 90}, UsageDetails(service_tier="priority")),
@@ -373,11 +427,56 @@ def test_what_langchain_tells_of_a_price_is_kept(details: dict[str, int], expect
     assert usage.details == expected
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (
+            {"usage": {"service_tier": "batch", "inference_geo": "us", "server_tool_use": {"web_search_requests": 2}}},
+            UsageDetails(service_tier="batch+us", web_searches=2),
+        ),
+        ({"usage": {"service_tier": "standard", "speed": "fast"}}, UsageDetails(service_tier="fast")),
+        ({"token_usage": {"cost": 0.25}}, UsageDetails(stated_cost_usd=usd("0.25"))),
+        ({"token_usage": {"cost_in_usd_ticks": 2_500_000_000}}, UsageDetails(stated_cost_usd=usd("0.25"))),
+        ({"token_usage": None, "usage": [1], "service_tier": "flex"}, UsageDetails(service_tier="flex")),
+    ],
+)
+def test_what_a_provider_tells_of_a_price_beside_langchains_counts_is_kept(
+    told: dict[str, Any], expected: UsageDetails
+) -> None:
+    counts = {"input_tokens": 100, "output_tokens": 5, "total_tokens": 105}
+    message = {"usage_metadata": counts, "response_metadata": {"model_name": "m", **told}}
+    usage = decode_answer(Bag(type="ai", content="yes", **message)).usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.details) == (100, 5, expected)
+    chunks = [Bag(type="AIMessageChunk", content="yes"), Bag(type="AIMessageChunk", content="", **message)]
+    assert accumulate_chunks(chunks).to_answer().usage == usage
+
+
+def test_anthropics_counts_in_a_chat_keep_their_price() -> None:
+    counts = {
+        "input_tokens": 10,
+        "output_tokens": 5,
+        "cache_read_input_tokens": 7,
+        "cache_creation_input_tokens": 100,
+        "cache_creation": {"ephemeral_1h_input_tokens": 60, "ephemeral_5m_input_tokens": 40},
+        "service_tier": "priority",
+        "server_tool_use": {"web_search_requests": 1},
+    }
+    answer = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "yes"}}], "usage": counts}
+    assert decode_answer(answer).usage == Usage(
+        prompt_tokens=117,
+        completion_tokens=5,
+        cached_tokens=7,
+        details=UsageDetails(cache_write_tokens=100, cache_write_1h_tokens=60, web_searches=1, service_tier="priority"),
+    )
+
+
 def test_the_tier_of_a_stream_is_that_of_its_price() -> None:
     said = {"choices": [{"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop"}], "service_tier": "flex"}
     counted = {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 1}, "service_tier": "flex"}
     answer = accumulate_chunks([said, counted]).to_answer()
     assert answer.usage.details == UsageDetails(service_tier="flex")
+    begun = {"model": "m", "service_tier": None, "choices": [{"index": 0, "delta": {"role": "assistant"}}]}
+    assert accumulate_chunks([begun, said, counted]).to_answer().usage.details == UsageDetails(service_tier="flex")
 
 
 def test_what_a_broken_stream_has_told_of_its_usage_is_its_cost() -> None:
@@ -392,6 +491,22 @@ def test_what_a_broken_stream_has_told_of_its_usage_is_its_cost() -> None:
     event = InvocationEncoder("default", None, per_million(10, 0), new_id, 100_000).build_invocation(call)
     assert (event.response, event.error, event.model) == (None, "dropped after 3 chunks", "c")
     assert (event.usage, event.cost_usd) == (Usage(prompt_tokens=100, completion_tokens=1), usd("0.001"))
+
+    sent = b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in (begun, opened, said))
+    body = HttpBody(sent, is_stream=True, error="dropped")
+    event = InvocationEncoder("default", None, per_million(10, 0), new_id, 100_000).build_invocation(
+        dataclasses.replace(call, answer=body, chunks=None, error=None)
+    )
+    assert (event.response, event.error, event.model) == (None, "dropped after 3 chunks", "c")
+    assert (event.usage, event.cost_usd) == (Usage(prompt_tokens=100, completion_tokens=1), usd("0.001"))
+
+    class Odd:
+        def model_dump(self, **_: Any) -> Any:
+            raise RuntimeError("odd")
+
+    refused = dataclasses.replace(call, answer=Odd(), chunks=None)
+    odd = InvocationEncoder("default", None, None, new_id, 100_000).build_invocation(refused)
+    assert (odd.error, odd.usage) == ("dropped", Usage())
     unreadable = InvocationEncoder("default", None, None, new_id, 100_000).build_invocation(
         dataclasses.replace(call, chunks=[{"type": "ping"}])
     )

@@ -405,7 +405,7 @@ class _Model:
         self._tools = tools
 
     def model_copy(self, *, update: dict[str, Any]) -> "_Model":
-        return _Model(**update)
+        return _Model(**{"callbacks": self.callbacks, "tools": self._tools, **update})
 
     def invoke(self, text: str) -> str:
         for handler in self.callbacks or ():
@@ -423,6 +423,13 @@ class _Model:
 
 class _Callbacks(list[Any]):
     """Callbacks in the manner of LangChain's manager."""
+
+    @property
+    def handlers(self) -> list[Any]:
+        return [*self]
+
+    def remove_handler(self, handler: Any) -> None:
+        self.remove(handler)
 
     def copy(self) -> "_Callbacks":
         return _Callbacks(self)
@@ -463,6 +470,139 @@ def test_a_task_that_fails_is_no_failure_of_what_langchain_tells(corpus: Path) -
         instrumentor = Instrumentor(sdk._recorder, TeacherInfo(None, "", {}), None, utc_now, fail)
         instrumentor.record({"messages": []}, "yes", at=utc_now(), latency_ms=1)
         assert sdk.losses == {"unreadable": 1}
+
+
+class _Binding:
+    """What LangChain makes of a model with tools, in the manner of its bindings, which delegate to the model."""
+
+    def __init__(self, bound: Any) -> None:
+        self.bound = bound
+
+    def model_copy(self, *, update: dict[str, Any]) -> "_Binding":
+        return _Binding(**update)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.bound, name)
+
+
+@pytest.mark.parametrize("known", [None, _Callbacks()])
+def test_what_is_made_of_a_shadowed_model_is_recorded_once_when_it_is_shadowed_too(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch, known: Any
+) -> None:
+    callbacks = SimpleNamespace(BaseCallbackHandler=object)
+    monkeypatch.setitem(sys.modules, "langchain_core", SimpleNamespace(callbacks=callbacks))
+    monkeypatch.setitem(sys.modules, "langchain_core.callbacks", callbacks)
+    tool = {"type": "function", "function": {"name": "find"}}
+    with local(corpus) as sdk, local(corpus.with_name("other.jsonl")) as other:
+        shadow: Any = sdk.shadow(_Model(known), task="first")
+        made = shadow.bind_tools(tool)
+        assert sdk.shadow(made, task="second").invoke("one") == "one!"
+        assert sdk.shadow(_Binding(_Binding(made)), task="third").invoke("two") == "two!"
+        assert other.shadow(made, task="fourth").invoke("three") == "three!"
+        assert made.invoke("four") == "four!"
+    lines = corpus_lines(corpus)
+    assert [line["task"] for line in lines] == ["second", "third", "first", "first"]
+    assert [line.get("tools") for line in lines] == [[tool]] * 4
+    assert [line["task"] for line in corpus_lines(corpus.with_name("other.jsonl"))] == ["fourth"]
+
+
+def test_the_task_of_what_is_made_of_a_shadowed_model_is_that_of_its_call_when_it_began(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    callbacks = SimpleNamespace(BaseCallbackHandler=object)
+    monkeypatch.setitem(sys.modules, "langchain_core", SimpleNamespace(callbacks=callbacks))
+    monkeypatch.setitem(sys.modules, "langchain_core.callbacks", callbacks)
+    current = ["sort", "e-1"]
+
+    def begun() -> str:
+        if current[0] == "fail":
+            raise ValueError("no task")
+        return current[0]
+
+    with local(corpus) as sdk:
+        shadow: Any = sdk.shadow(_Model(), task=begun, episode=lambda: current[1])
+        made = shadow.bind_tools()
+        (handler,) = made.callbacks
+        end = SimpleNamespace(generations=[[SimpleNamespace(message=None, text="yes")]])
+        handler.on_chat_model_start({}, [[("user", "one")]], run_id=1)
+        current[:] = "reply", "e-2"
+        handler.on_chat_model_start({}, [[("user", "two")]], run_id=2)
+        handler.on_llm_end(end, run_id=1)
+        handler.on_llm_end(end, run_id=2)
+        current[0] = "fail"
+        handler.on_chat_model_start({}, [[("user", "three")]], run_id=3)
+        handler.on_llm_end(end, run_id=3)
+        assert sdk.losses == {"unreadable": 1}
+    assert [(line["task"], line["episode"]) for line in corpus_lines(corpus)] == [("sort", "e-1"), ("reply", "e-2")]
+
+
+def test_a_model_that_cannot_be_copied_is_called_all_the_same(corpus: Path) -> None:
+    class Old(_Model):
+        model_copy = None  # type: ignore[assignment]  # as before pydantic's second version
+
+    with local(corpus) as sdk:
+        shadow: Any = sdk.shadow(Old(), task="t")
+        assert shadow.bind_tools("find").invoke("two") == "two!"
+        assert (shadow | str.upper)("three") == "THREE!"
+        assert sdk.losses == {"unreadable": 2}
+
+
+@pytest.mark.parametrize("name", ["response", "completion", "headers"])
+def test_an_error_that_hides_what_it_holds_is_raised_as_it_is(corpus: Path, name: str) -> None:
+    def hide(_: Any) -> Any:
+        raise RuntimeError("nothing was set")
+
+    error = type("OddError", (Exception,), {name: property(hide)})("no answer")
+
+    def fail(prompt: str) -> str:
+        raise error
+
+    with local(corpus) as sdk:
+        with pytest.raises(type(error)) as caught:
+            sdk.shadow(fail, task="t")("hi")
+        assert caught.value is error
+        assert sdk.flush(10)
+        assert sdk.losses == {}
+
+
+class _Bound:
+    """A bound method with something around it that passes for a method itself, as those of wrapt do."""
+
+    def __init__(self, method: Any) -> None:
+        self._method = method
+
+    @property  # type: ignore[misc]  # read-only
+    def __class__(self) -> Any:
+        return type(self._method)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._method, name)
+
+    def __call__(self, prompt: str) -> str:
+        return f"<{self._method(prompt)}>"
+
+
+def test_what_passes_for_a_recorded_method_stays_around_it(corpus: Path) -> None:
+    class Agent:
+        def ask(self, prompt: str) -> str:
+            return f"{prompt}!"
+
+    with local(corpus) as sdk:
+        Agent.ask = sdk.shadow(Agent.ask, task="all")  # type: ignore[method-assign]
+        assert sdk.shadow(_Bound(Agent().ask), task="one")("a") == "<a!>"
+
+
+def test_a_teacher_that_answers_for_no_other_attribute_is_called(corpus: Path) -> None:
+    class Settings(dict[str, Any]):
+        def __getattr__(self, name: str) -> Any:
+            return self[name]
+
+        def ask(self, prompt: str) -> str:
+            return f"{prompt}!"
+
+    with local(corpus) as sdk:
+        assert sdk.shadow(Settings().ask, task="t")("a") == "a!"
+    assert [line["task"] for line in corpus_lines(corpus)] == ["t"]
 
 
 def test_what_is_built_around_a_recorded_function_stays_around_it(corpus: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+from aiohttp import web
 from pydantic import BaseModel, ValidationError
 from tests.support.dialects import encode_sse
 from tests.support.fake_teacher import FakeTeacher
@@ -573,3 +574,20 @@ async def test_what_is_shadowed_twice_is_recorded_once_as_what_it_was_shadowed_l
 
 async def _async_create(client: Any) -> Any:
     return (await client.chat.completions.create(**CHAT)).choices[0].message.content
+
+
+async def test_calls_through_the_router_are_left_to_it_when_they_are_awaited_together(corpus: Path) -> None:
+    def reply(_: bytes) -> web.Response:
+        return web.json_response(_answer({"model": "m"}), headers={"x-understudies-invocation": "e-1"})
+
+    async with (
+        scripted_upstream(reply) as url,
+        openai.AsyncOpenAI(base_url=url, api_key="k") as client,
+    ):
+        with local(corpus) as sdk:
+            create = sdk.shadow(client, task="t").chat.completions.create
+            await asyncio.gather(*(create(**CHAT) for _ in range(3)))
+            first, second = create(**CHAT), create(**CHAT)
+            await second
+            await first
+    assert corpus_lines(corpus) == []

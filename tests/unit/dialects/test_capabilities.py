@@ -93,7 +93,7 @@ def test_an_answer_with_audio_or_images_is_no_lesson(more: dict[str, Any], text:
     answered = dialect_of("chat").decode_response({"choices": [{"message": message, "finish_reason": "stop"}]})
     assert not answered.response.says_something
     assert answered.response.message.text == (text or "")
-    chunks = [{"role": "assistant"}, {"content": text}, more, {}]
+    chunks = [{"role": "assistant"}, {"content": text}, more, {"images": []}]
     stream = dialect_of("chat").stream_accumulator()
     for delta in chunks:
         stream.add_chunk({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})

@@ -224,6 +224,13 @@ CASES = {
         "0.3",
         RESIDENCY,
     ),
+    "more ticks than can be": Case(
+        "chat",
+        "grok-4",
+        {"prompt_tokens": 100_000, "completion_tokens": 0, "cost_in_usd_ticks": 10**400},
+        "0.3",
+        "https://docs.x.ai/developers/cost-tracking",
+    ),
     "ticks that xAI charged, searches among them": Case(
         "chat",
         "grok-4",

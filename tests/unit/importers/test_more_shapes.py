@@ -965,6 +965,70 @@ def test_an_answer_with_a_part_that_is_no_text_is_no_lesson(tmp_path: Path, part
     assert skipped.reason == "the answer is more than text: audio, an image, a video or a file"
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"type": "document", "room": 12},
+        {"type": "image", "source": "camera"},
+        {"document": "invoice", "label": "cleaning"},
+        {"image": None, "audio": False},
+    ],
+)
+@pytest.mark.parametrize("is_choice", [False, True])
+def test_an_answer_in_json_may_name_media_itself(tmp_path: Path, answer: dict[str, Any], is_choice: bool) -> None:
+    message = {"role": "assistant", "content": answer}
+    reply = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]} if is_choice else message
+    call = only(read(tmp_path, {"messages": ASKED, "response": reply}))
+    assert orjson.loads(call.response.message.text) == answer
+
+
+def test_a_part_that_is_no_list_may_be_an_image(tmp_path: Path) -> None:
+    drawn = {"role": "model", "parts": {"inlineData": {"mimeType": "image/png", "data": "eA=="}}}
+    (skipped,) = read(tmp_path, {"messages": ASKED, "response": {"candidates": [{"content": drawn}]}}).skipped
+    assert skipped.reason == "the answer is more than text: audio, an image, a video or a file"
+
+
+@pytest.mark.parametrize(
+    ("said", "about"),
+    [
+        ({"content": "I cannot help."}, {"blocked": True, "errors": [253.0]}),
+        ({"candidates": [{"author": "1", "content": "I cannot help."}]}, [{"blocked": True}]),
+        ({"content": ""}, {"blocked": "true"}),
+    ],
+)
+def test_what_vertex_ai_blocked_is_no_answer(tmp_path: Path, said: dict[str, Any], about: object) -> None:
+    record = {"instance": {"prompt": NOTE}, "prediction": {**said, "safetyAttributes": about}, "status": ""}
+    (skipped,) = read(tmp_path, record).skipped
+    assert skipped.reason == "the call failed: blocked by Vertex AI's safety filter"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"event_type": "model", "session_id": "s", "messages": [*ASKED, ANSWER]},
+        {"event_type": "model", "session_id": "s", "messages": ASKED, "completion": "cleaning"},
+        {"event_type": "model", "event_name": "sort", "messages": ASKED, "response": "cleaning", "task": "notes"},
+        {"instance": "web-1", "status": "ok", "messages": [*ASKED, ANSWER]},
+        {"instance": "web-1", "status": 200, "request": {"messages": ASKED}, "response": COMPLETION},
+        {"instance": 7, "status": "ok", "prompt": NOTE, "completion": "cleaning"},
+        {"instance": "web-1", "prediction": "cleaning", "messages": ASKED},
+    ],
+)
+def test_a_log_of_ones_own_may_have_fields_of_a_platform(tmp_path: Path, record: dict[str, Any]) -> None:
+    call = only(read(tmp_path, record))
+    assert call.response.message.text == "cleaning"
+    assert call.task == record.get("task")
+
+
+def test_model_events_of_honeyhive_are_read_as_they_are_sent_and_as_they_are_stored(tmp_path: Path) -> None:
+    about = {"project": "hotel", "event_type": "model", "event_name": "sort", "metadata": {"task": "notes"}}
+    sent = {**about, "messages": ASKED, "response": ANSWER, "hyperparameters": {"temperature": 0}}
+    stored = {**about, "inputs": {"messages": ASKED}, "outputs": {"response": ANSWER}, "config": {"temperature": 0}}
+    for record in (sent, stored, {**stored, "outputs": {"response": "cleaning"}}, {**stored, "outputs": "cleaning"}):
+        call = only(read(tmp_path, record))
+        assert (call.response.message.text, call.task, call.request.temperature) == ("cleaning", "notes", 0)
+
+
 def test_an_answer_that_rests_on_what_the_provider_did_itself_bars_students(tmp_path: Path) -> None:
     parts = [{"type": "server_tool_call", "name": "web_search"}, {"type": "text", "content": "cleaning"}]
     said = orjson.dumps([{"role": "assistant", "parts": parts, "finish_reason": "stop"}]).decode()

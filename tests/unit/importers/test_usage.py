@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from understudies.economics.prices import call_cost
-from understudies.events import UsageDetails
+from understudies.events import Usage, UsageDetails
 from understudies.importers.reader import read_calls
 from understudies.importers.recorded_call import RecordedCall
 from understudies.importers.usage import parse_usage
@@ -489,6 +489,22 @@ STREAM: list[dict[str, Any]] = [
         ({}, {**CONVERSE, "serviceTier": {"type": "priority"}}, "priority"),
         ({"serviceTier": {"type": "flex"}}, CONVERSE, "flex"),
         ({}, {**CONVERSE, "performanceConfig": {"latency": "optimized"}}, "optimized"),
+        ({"performanceConfig": {"latency": "optimized"}}, CONVERSE, "optimized"),
+        (
+            {"performanceConfig": {"latency": "optimized"}, "serviceTier": {"type": "priority"}},
+            {**CONVERSE, "serviceTier": {"type": "default"}, "performanceConfig": {"latency": "standard"}},
+            None,
+        ),
+        (
+            {"performanceConfig": {"latency": "optimized"}},
+            [*STREAM, {"metadata": {"usage": CONVERSE["usage"], "performanceConfig": {"latency": "standard"}}}],
+            None,
+        ),
+        (
+            {"performanceConfig": {"latency": "optimized"}},
+            {**CONVERSE, "serviceTier": {"type": "flex"}, "performanceConfig": None},
+            "flex+optimized",
+        ),
         (
             {},
             [*STREAM, {"metadata": {"usage": CONVERSE["usage"], "serviceTier": {"type": "reserved"}}}],
@@ -510,6 +526,42 @@ def test_the_tier_that_bedrock_tells_is_that_of_the_price(
     assert (call.usage.prompt_tokens, call.usage.completion_tokens) == (300, 5)
     assert call.usage.details == (None if tier is None else UsageDetails(service_tier=tier))
     assert (call_cost(call.model, call.usage) is None) == (tier is not None)
+
+
+@pytest.mark.parametrize("prompt", [300, 280])
+@pytest.mark.parametrize("cached", [{}, {"cached_tokens": 8}])
+@pytest.mark.parametrize("at", [{}, {"created_at": "2026-05-01T10:00:00Z"}])
+def test_what_a_reply_tells_of_its_price_is_known_beside_counts_of_the_log(
+    tmp_path: Path, prompt: int, cached: dict[str, int], at: dict[str, str]
+) -> None:
+    told = {
+        "input_tokens": 292,
+        "output_tokens": 5,
+        "cache_read_input_tokens": 8,
+        "inference_geo": "us",
+        "server_tool_use": {"web_search_requests": 2},
+    }
+    said = {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "yes"}], "usage": told}
+    counts = {"prompt_tokens": prompt, "completion_tokens": 5, **cached}
+    record = {"messages": ASKED, "response": said, "model": "claude-opus-4-6", "usage": counts, **at}
+    usage = read_one(tmp_path, record).usage
+    assert (usage.prompt_tokens, usage.completion_tokens) == (prompt, 5)
+    assert usage.details == UsageDetails(service_tier="us", web_searches=2)
+
+
+def test_what_a_reply_tells_of_tokens_is_known_beside_the_same_counts_of_the_log(tmp_path: Path) -> None:
+    told = {
+        "input_tokens": 100,
+        "output_tokens": 5,
+        "cache_creation_input_tokens": 200,
+        "cache_creation": {"ephemeral_5m_input_tokens": 50, "ephemeral_1h_input_tokens": 150},
+    }
+    said = {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "yes"}], "usage": told}
+    record = {"messages": ASKED, "response": said, "usage": {"prompt_tokens": 300, "completion_tokens": 5}}
+    written = UsageDetails(cache_write_tokens=200, cache_write_1h_tokens=150)
+    assert read_one(tmp_path, record).usage == Usage(prompt_tokens=300, completion_tokens=5, details=written)
+    less = {**record, "usage": {"prompt_tokens": 100, "completion_tokens": 5}}
+    assert read_one(tmp_path, less).usage.details is None
 
 
 @pytest.mark.parametrize(

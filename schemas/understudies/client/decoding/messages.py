@@ -9,7 +9,8 @@ from understudies.dialects.json_fields import arguments_text, encode_json_text
 
 _ROLES = {"human": "user", "ai": "assistant", "chat": "user", "model": "assistant", "AIMessageChunk": "assistant"}
 
-_KEPT_FIELDS = ("name", "tool_call_id", "function_call", "refusal", "audio", "images")
+_BESIDE_CONTENT = ("refusal", "audio", "images")
+_KEPT_FIELDS = ("name", "tool_call_id", "function_call", *_BESIDE_CONTENT)
 
 
 def write_messages(value: Any) -> list[dict[str, Any]]:
@@ -31,7 +32,10 @@ def _write_item(item: Any) -> dict[str, Any]:
     role = get_field(item, "role") or get_field(item, "type")
     if not isinstance(role, str):
         raise NotRecorded("unreadable", f"a {type(item).__name__} is no message")
-    return write_message(_ROLES.get(role, role), to_plain_object(item))
+    plain = to_plain_object(item)
+    if "images" not in plain and get_field(item, "images"):
+        plain["images"] = [{"type": "image"}]  # as bytes, which are no JSON: that they are there is part of the input
+    return write_message(_ROLES.get(role, role), plain)
 
 
 def write_message(role: str, item: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,10 +44,14 @@ def write_message(role: str, item: Mapping[str, Any]) -> dict[str, Any]:
     calls = item.get("tool_calls")
     if isinstance(calls, list) and calls:
         message["tool_calls"] = [_write_tool_call(call) for call in calls if isinstance(call, dict)]
-    more = item.get("additional_kwargs")  # where LangChain keeps what is not its own
-    if isinstance(more, Mapping) and more.get("audio"):
-        item = {**item, "audio": more["audio"]}
+    item = {**item, **read_beside_content(item)}
     return message | {name: item[name] for name in _KEPT_FIELDS if item.get(name) is not None}
+
+
+def read_beside_content(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the audio, the images and the refusal of a message of LangChain, which keeps there what is not its own."""
+    more = item.get("additional_kwargs")
+    return {name: more[name] for name in _BESIDE_CONTENT if more.get(name)} if isinstance(more, Mapping) else {}
 
 
 def write_content(content: Any) -> Any:

@@ -18,8 +18,14 @@ from understudies.events import Message, Response
 _ANSWER_OBJECTS: Final = frozenset({"chat.completion", "text_completion", "response", "decision", "error"})
 _MAX_SHOWN: Final = 500
 _READ: Final = ("cache_read", "cached_tokens", "priority_cache_read", "flex_cache_read")
-_WRITTEN: Final = ("cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
-"""What LangChain calls the tokens that are written to a cache, of which the first are those without a lifetime."""
+_HOUR: Final = "ephemeral_1h_input_tokens"
+_WRITTEN: Final = ("cache_creation", "ephemeral_5m_input_tokens", _HOUR)
+"""What LangChain calls the tokens that are written to a cache; the last two tell for how long."""
+_PRICED: Final = (
+    *("service_tier", "speed", "inference_geo", "server_tool_use"),
+    *("cost", "cost_details", "is_byok", "cost_in_usd_ticks"),
+)
+"""What a provider's usage tells of its price besides the counts."""
 
 
 def decode_answer(answer: Any, *, from_provider: bool = False) -> DecodedResponse:
@@ -70,25 +76,38 @@ def write_usage(usage: Any) -> dict[str, Any] | None:
         return usage
     details = usage.get("input_token_details") or usage.get("input_tokens_details") or {}
     said = usage.get("output_token_details") or usage.get("output_tokens_details") or {}
+    lifetimes = usage.get("cache_creation") or {}
     cached = token_count(usage.get("cache_read_input_tokens"))
     # Anthropic counts only uncached tokens as input.
     fresh = token_count(usage.get("input_tokens")) + token_count(usage.get("cache_creation_input_tokens"))
     read = next((count for name in _READ if (count := token_count(get_field(details, name)))), 0)
     return {
+        **{name: usage[name] for name in _PRICED if name in usage},
         "prompt_tokens": fresh + cached,
         "completion_tokens": usage.get("output_tokens"),
         "prompt_tokens_details": {
             "cached_tokens": cached or read,
-            "cache_write_tokens": token_count(usage.get("cache_creation_input_tokens")) or _sum_written(details),
+            "cache_write_tokens": token_count(usage.get("cache_creation_input_tokens")) or _count_written(details),
             "audio_tokens": token_count(get_field(details, "audio")),
         },
         "completion_tokens_details": {"audio_tokens": token_count(get_field(said, "audio"))},
-        "cache_creation": {"ephemeral_1h_input_tokens": token_count(get_field(details, _WRITTEN[2]))},
+        "cache_creation": {_HOUR: token_count(get_field(details, _HOUR)) or token_count(get_field(lifetimes, _HOUR))},
     }
 
 
-def _sum_written(details: object) -> int:
-    return sum(token_count(get_field(details, name)) for name in _WRITTEN)
+def write_langchain_usage(message: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Convert LangChain's token counts with what their provider tells of the price beside them."""
+    usage = message.get("usage_metadata") or message.get("usage")
+    raw = about.get("usage") or about.get("token_usage")
+    if not isinstance(usage, dict) or not isinstance(raw, dict):
+        return write_usage(usage)
+    return write_usage({**{name: raw[name] for name in _PRICED if name in raw}, **usage})
+
+
+def _count_written(details: object) -> int:
+    """Count the tokens written to a cache; some versions of LangChain count those with a lifetime in both ways."""
+    generic, *with_lifetime = (token_count(get_field(details, name)) for name in _WRITTEN)
+    return max(generic, sum(with_lifetime))
 
 
 def _write_completion(answer: dict[str, Any]) -> dict[str, Any]:
@@ -119,6 +138,6 @@ def _decode_message_object(answer: dict[str, Any]) -> DecodedResponse:
     message = write_message("assistant", answer)
     reason = answer.get("stop_reason") or about.get("finish_reason") or about.get("stop_reason")
     named = answer.get("model") or about.get("model_name") or about.get("model")
-    usage = decode_usage(write_usage(answer.get("usage_metadata") or answer.get("usage")), about.get("service_tier"))
+    usage = decode_usage(write_langchain_usage(answer, about), about.get("service_tier"))
     decoded = detection.decode_message(message, reason if isinstance(reason, str) else None)
     return decoded._replace(usage=usage, model=named if isinstance(named, str) else "")

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from understudies.client.decoding.json_values import get_field, to_json, to_json_text, to_plain_object
-from understudies.client.decoding.responses import with_plausible_usage, write_usage
+from understudies.client.decoding.messages import read_beside_content
+from understudies.client.decoding.responses import with_plausible_usage, write_langchain_usage
 from understudies.client.errors import NotRecorded
 from understudies.dialects.answer_errors import is_error_body
+from understudies.dialects.anthropic_messages.response import FINISH_REASONS
 from understudies.dialects.base import Api, DecodedResponse, StreamAccumulator
 from understudies.dialects.detection import detect_stream_api
-from understudies.dialects.json_fields import list_objects
+from understudies.dialects.json_fields import list_objects, object_or_empty
 from understudies.dialects.registry import dialect_of
+from understudies.events import MEDIA_PARTS
 
 _CHUNK_FIELDS: Final = ("model", "usage", "error", "x_groq", "service_tier")
 _DELTA_FIELDS: Final = ("content", "refusal", "tool_calls", "function_call", "audio", "images")
@@ -125,11 +128,13 @@ def _write_choice(choice: Any) -> dict[str, Any]:
 
 def _write_message_chunk(chunk: dict[str, Any]) -> dict[str, Any]:
     """Convert a LangChain message chunk of a stream."""
-    about = chunk.get("response_metadata") or {}
+    about = object_or_empty(chunk.get("response_metadata"))
     content = chunk["content"]
     if isinstance(content, list):
         texts = (part if isinstance(part, str) else get_field(part, "text") for part in content)
-        content = "".join(text for text in texts if isinstance(text, str))
+        media = [part for part in list_objects(content) if part.get("type") in MEDIA_PARTS]
+        said = "".join(text for text in texts if isinstance(text, str))
+        content = [*media, said] if media else said
     calls = [
         {
             "index": call.get("index"),
@@ -138,10 +143,12 @@ def _write_message_chunk(chunk: dict[str, Any]) -> dict[str, Any]:
         }
         for call in list_objects(chunk.get("tool_call_chunks"))
     ]
-    written = _write_delta({"content": content, "tool_calls": calls or None}, get_field(about, "finish_reason"))
-    usage = write_usage(chunk.get("usage_metadata") or chunk.get("usage"))
-    named = chunk.get("model") or get_field(about, "model_name")
-    return {**written, "usage": usage, **({"model": named} if named else {})}
+    reason = about.get("finish_reason") or about.get("stop_reason")
+    reason = FINISH_REASONS.get(reason, reason) if isinstance(reason, str) else None
+    written = _write_delta({"content": content, "tool_calls": calls or None, **read_beside_content(chunk)}, reason)
+    head = {"model": chunk.get("model") or about.get("model_name"), "service_tier": about.get("service_tier")}
+    known = {name: value for name, value in head.items() if value}
+    return {**written, "usage": write_langchain_usage(chunk, about), **known}
 
 
 def _write_delta(delta: dict[str, Any], finish_reason: Any = None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ class _Started(NamedTuple):
     started: float
     task: str | None
     episode: str | None
+    calls: Understudies | FinishedCalls | None
 
 
 class _UnderstudiesHandler:
@@ -67,6 +68,7 @@ class _UnderstudiesHandler:
             time.perf_counter(),
             read_task(metadata) or self._task,
             read_episode(metadata),
+            self._understudies if isinstance(self._understudies, Understudies) else self._understudies.begin(),
         )
         with self._lock:
             self._open[run_id] = begun
@@ -78,8 +80,8 @@ class _UnderstudiesHandler:
             return self._open.pop(run_id, None)
 
     def _record(self, begun: _Started | None, request: dict[str, Any], answer: Any, error: str | None) -> None:
-        if begun is not None:
-            self._understudies.record(
+        if begun is not None and begun.calls is not None:
+            begun.calls.record(
                 request,
                 answer,
                 at=begun.at,

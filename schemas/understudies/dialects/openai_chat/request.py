@@ -8,7 +8,6 @@ from pydantic import ValidationError
 from understudies.dialects.base import DecodedRequest
 from understudies.dialects.json_fields import (
     arguments_text,
-    list_objects,
     object_or_empty,
     read_model,
     read_stream_flag,
@@ -137,10 +136,15 @@ def gather_parts(message: Any) -> Any:
     content = message.get("content")
     parts = content if isinstance(content, list) else [{"type": "text", "text": content}] if content else []
     more: list[Any] = [{"type": "audio", "audio": audio}] if isinstance(audio, dict) and audio else []
-    more += list_objects(images)
+    more += [_image_part(image) for image in images] if isinstance(images, list) else []
     more += [{"type": "refusal", "refusal": refusal}] if refusal and isinstance(refusal, str) else []
     rest = {name: value for name, value in message.items() if name not in _BESIDE_CONTENT}
     return {**rest, "content": [*parts, *more]} if more else message
+
+
+def _image_part(image: Any) -> dict[str, Any]:
+    """Return an image as a part, also in the form of Ollama, whose images are text alone."""
+    return image if isinstance(image, dict) and "type" in image else {"type": "image", "image": image}
 
 
 def encode_request(request: Request, model: str) -> dict[str, Any]:

@@ -58,6 +58,8 @@ class ChoiceAccumulator:
             return self._calls.add(value)
         if name == "content" and isinstance(value, list):
             return sum(map(self._add_part, value))
+        if name == "images" and isinstance(value, list) and isinstance(known := self._other.get(name), list):
+            value = known + value
         self._other[name] = _merge_delta(self._other.get(name), value)
         return 0
 
@@ -146,6 +148,8 @@ class ChatAccumulator(PassthroughAccumulator):
         """Add one chunk."""
         if not self._head.get("model"):
             self._head |= {key: value for key, value in chunk.items() if key not in _NOT_THE_HEAD}
+        elif tier := chunk.get("service_tier"):
+            self._head["service_tier"] = tier
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             self._usage = usage

@@ -6,8 +6,9 @@
 
 Each figure is of one `understudies backtest` as a user starts it, with all processes that it starts: CPU is that of the
 kernel's accounts (user and system), memory the largest sum of their proportional set sizes (PSS, which counts a page
-that several share once), taken every half second. The log is made up and the same for the same numbers. The last line
-is one JSON object.
+that several share once), taken every half second; `peak_anonymous_mb` is the largest sum without pages of files, which
+are those of libraries and other processes may share. The log is made up and the same for the same numbers. The last
+line is one JSON object.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.traffic.many_calls import DAYS, TASKS, generate_calls, write_log
 
@@ -54,6 +55,7 @@ class Measured:
     cpu_ms_per_call: float
     wall_s: float
     peak_mb: float
+    peak_anonymous_mb: float
     served_share: float
     agreement_served: float | None
     report: str
@@ -108,9 +110,10 @@ def measure_backtest(build: Build, log: Path, folder: Path, calls: int) -> Measu
         cwd=build.folder,
         stdout=subprocess.DEVNULL,
     )
-    peak = 0
+    peak = anonymous = 0
     while process.poll() is None:
-        peak = max(peak, tree_memory(process.pid))
+        sizes = tree_memory(process.pid)
+        peak, anonymous = max(peak, sizes.total), max(anonymous, sizes.anonymous)
         time.sleep(SAMPLE_S)
     if process.returncode != 0:
         sys.exit(f"the backtest of the {build.name} build failed with code {process.returncode}")
@@ -124,6 +127,7 @@ def measure_backtest(build: Build, log: Path, folder: Path, calls: int) -> Measu
         round(1000 * cpu / calls, 3),
         round(time.perf_counter() - began, 1),
         round(peak / 1e6, 1),
+        round(anonymous / 1e6, 1),
         report["served_share"],
         report["agreement_served"],
         digest(report),
@@ -136,9 +140,17 @@ def digest(report: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def tree_memory(pid: int) -> int:
-    """The proportional set sizes of a process and all its descendants together, in bytes."""
-    total, waiting = 0, [pid]
+class TreeMemory(NamedTuple):
+    """The proportional set sizes of some processes together in bytes, and those of their pages that are of no file."""
+
+    total: int
+    anonymous: int
+
+
+def tree_memory(pid: int) -> TreeMemory:
+    """The memory of a process and all its descendants together."""
+    total = anonymous = 0
+    waiting = [pid]
     while waiting:
         one = waiting.pop()
         try:
@@ -147,9 +159,13 @@ def tree_memory(pid: int) -> int:
             waiting += [int(child) for thread in threads for child in (thread / "children").read_text().split()]
         except (FileNotFoundError, ProcessLookupError):
             continue
-        found = [line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:")]
-        total += sum(1024 * int(kilobytes) for kilobytes in found)
-    return total
+        sizes = {
+            name: 1024 * int(rest.split()[0])
+            for name, _, rest in (line.partition(":") for line in rollup.splitlines()[1:])
+        }
+        total += sizes["Pss"]
+        anonymous += sizes["Pss_Anon"]
+    return TreeMemory(total, anonymous)
 
 
 def growth(found: list[Measured]) -> dict[str, float] | None:

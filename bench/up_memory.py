@@ -188,7 +188,7 @@ async def measure(platform: Platform, played: int) -> int:
     """Return the memory of this process and its children in bytes, once all is handled."""
     await wait_handled(platform)
     gc.collect()
-    size = tree_memory(os.getpid())
+    size = tree_memory(os.getpid()).total
     serving = sum(state.serving is not None for state in platform.budget.tasks.values())
     print(f"{played:,} calls: {size / 1e6:,.0f} MB, {serving} tasks served", flush=True)
     return size

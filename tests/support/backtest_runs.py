@@ -11,6 +11,7 @@ from tests.support import call_logs
 
 from understudies.backtest import run
 from understudies.backtest.progress import ProgressDisplay
+from understudies.backtest.replay.call_map import CallIds
 from understudies.backtest.replay.event_collector import EventCollector
 from understudies.backtest.report.outcomes import CallOutcomes
 from understudies.backtest.report.report import BacktestReport, DecisionEntry
@@ -32,8 +33,8 @@ CHANGES_AT = 0.75
 class RecordingCollector(EventCollector):
     """A witness that keeps every event."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, ids: CallIds) -> None:
+        super().__init__(ids)
         self.events: list[Event] = []
 
     async def handle(self, records: Sequence[Record]) -> None:
@@ -71,17 +72,22 @@ class BacktestTwins:
 
 def run_small_backtest(path: Path, **options: Any) -> BacktestRun:
     """The backtest of a log."""
-    witness = RecordingCollector()
+    witnesses: list[RecordingCollector] = []
     attended: list[CallOutcomes] = []
 
     def attend(_: Platform, outcomes: CallOutcomes) -> None:
         attended.append(outcomes)
 
+    def collect(ids: CallIds) -> RecordingCollector:
+        witnesses.append(RecordingCollector(ids))
+        return witnesses[-1]
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "EventCollector", lambda: witness)
+        patch.setattr(run, "EventCollector", collect)
         report = asyncio.run(
             run.backtest_log(path, run.BacktestOptions(**{"budget": SETTINGS, **options}), ProgressDisplay(), attend)
         )
+    (witness,) = witnesses
     return BacktestRun(report, witness.events, *attended)
 
 

@@ -175,7 +175,7 @@ async def _replay(
     finish: _Finish,
 ) -> BacktestReport:
     clock = VirtualClock(calls.times[0])
-    collector, teacher = EventCollector(), ReplayTeacher()
+    collector, teacher = EventCollector(calls.ids), ReplayTeacher()
     outcomes = CallOutcomes(calls, collector, select_judges(calls, rules), options.budget.student_cost_usd)
     with tempfile.TemporaryDirectory(prefix="understudies-backtest-") as folder:
         config = PlatformConfig(

@@ -3,26 +3,18 @@
 import sys
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final, TypeVar
-from uuid import UUID
 
+from understudies.backtest.replay.call_map import CallIds, CallMap
 from understudies.events import TOPICS, Drift, Event, GateDecision, Invocation, Message, Promotion, Verdict, usd
 from understudies.runtime.bus.dead_letters import decode_records
 from understudies.runtime.bus.messages import Record
 from understudies.runtime.lazy_sequence import LazySequence
 from understudies.runtime.moments import Moments
-
-_MAX_SHARED: Final = 10_000
-"""Outcomes of which calls share one: a task with more of them hardly repeats any."""
-_UUID_BYTES: Final = 16
-_UUID_DIGITS: Final = 36
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,37 +74,12 @@ def _read_answer(written: bytes) -> Message:
     return Message.model_validate_json(written)
 
 
-class CallMap(MutableMapping[str, T]):
-    """Values by the id of a call, of which a replay may have millions: an id takes half the memory of its digits."""
-
-    def __init__(self) -> None:
-        self._values: dict[bytes | str, T] = {}
-
-    def __setitem__(self, call: str, value: T) -> None:
-        self._values[_packed(call)] = value
-
-    def __getitem__(self, call: str) -> T:
-        return self._values[_packed(call)]
-
-    def __delitem__(self, call: str) -> None:
-        del self._values[_packed(call)]
-
-    def __iter__(self) -> Iterator[str]:
-        return (str(UUID(bytes=call)) if isinstance(call, bytes) else call for call in self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-
-def _packed(call: str) -> bytes | str:
-    """Return the bytes of an id that is a UUID in its usual form; any other as it is."""
-    if len(call) != _UUID_DIGITS or call[8:24:5] != "----" or call != call.lower():
-        return call
-    try:
-        packed = bytes.fromhex(call.replace("-", ""))
-    except ValueError:
-        return call
-    return packed if len(packed) == _UUID_BYTES else call
+def _to_played(event: Invocation) -> PlayedCall:
+    answer: bytes | None = None
+    if event.served_by == "student" and event.response is not None:
+        answer = event.response.message.model_dump_json(exclude_unset=True).encode("utf-8", "surrogatepass")
+    student = event.student and sys.intern(event.student)
+    return PlayedCall(sys.intern(event.served_by), student, event.cost_usd, answer)
 
 
 class EventCollector:
@@ -120,19 +87,17 @@ class EventCollector:
 
     `lifecycle_events` are in order of arrival. `shadow_students` holds for each call the students that answered it in
     shadow, `student_prices` the price of a student's answer, if known, and `student_judges` the name of the judge that
-    compares it.
+    compares it. `ids` are those of the calls that will be played: what is known beforehand takes less memory.
     """
 
     name = "witness"
     topics = TOPICS
     max_records = 2000
 
-    def __init__(self) -> None:
-        self.invocations: CallMap[PlayedCall] = CallMap()
-        self._played: dict[PlayedCall, PlayedCall] = {}
-        self.audit_costs: CallMap[Decimal] = CallMap()
-        self.shadow_students: CallMap[tuple[str, ...]] = CallMap()
-        self._student_groups: dict[tuple[str, ...], tuple[str, ...]] = {}
+    def __init__(self, ids: CallIds | None = None) -> None:
+        self.invocations: CallMap[PlayedCall] = CallMap(ids)
+        self.audit_costs: CallMap[Decimal] = CallMap(ids)
+        self.shadow_students: CallMap[tuple[str, ...]] = CallMap(ids)
         self.student_prices: dict[str, Decimal] = {}
         self.student_judges: dict[str, str] = {}
         self.verdicts: defaultdict[str, ObservedVerdicts] = defaultdict(ObservedVerdicts)
@@ -152,13 +117,13 @@ class EventCollector:
                 so_far = self.audit_costs.get(event.audits, Decimal(0))
                 self.audit_costs[event.audits] = usd(so_far + event.cost_usd)
             else:
-                self.invocations[event.id] = self._to_played(event)
+                self.invocations[event.id] = _to_played(event)
         elif isinstance(event, Verdict):
             if event.phase != "self_agreement":
                 self.student_judges[event.student] = event.judge
             if event.phase in ("validation", "shadow"):
                 students = (*self.shadow_students.get(event.invocation, ()), sys.intern(event.student))
-                self.shadow_students[event.invocation] = self._student_groups.setdefault(students, students)
+                self.shadow_students[event.invocation] = students
             if event.confidence is not None and (event.counts or (event.phase == "audit" and not event.spot_check)):
                 verdict = ObservedVerdict(event.at, event.confidence, event.agreed, event.phase == "audit")
                 self.verdicts[event.student].append(verdict)
@@ -166,17 +131,6 @@ class EventCollector:
             self.lifecycle_events.append(event)
             if isinstance(event, Promotion):
                 self._collect_training(event)
-
-    def _to_played(self, event: Invocation) -> PlayedCall:
-        """Return what is needed of a call, shared with the calls that have it alike."""
-        answer: bytes | None = None
-        if event.served_by == "student" and event.response is not None:
-            answer = event.response.message.model_dump_json(exclude_unset=True).encode("utf-8", "surrogatepass")
-        student = event.student and sys.intern(event.student)
-        played = PlayedCall(sys.intern(event.served_by), student, event.cost_usd, answer)
-        if len(self._played) < _MAX_SHARED:
-            return self._played.setdefault(played, played)
-        return self._played.get(played, played)
 
     def _collect_training(self, event: Promotion) -> None:
         validation = event.evidence.get("validation")

@@ -9,17 +9,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate
 from math import ceil
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
+from understudies.backtest.replay.call_map import CallIds
 from understudies.events import SeededIds, position
 from understudies.importers.call_spool import pack_calls
 from understudies.importers.recorded_call import RecordedCall
 from understudies.runtime.fast_dataclass import fast_dataclass
 from understudies.runtime.lazy_sequence import LazySequence
 from understudies.runtime.moments import Moments
-
-_ID_BYTES: Final = 16
 
 
 @fast_dataclass
@@ -48,7 +47,7 @@ class Schedule(LazySequence[ScheduledCall]):
         self._seed = seed
         self._times = Moments(at for at, _ in timeline)
         self._calls = pack_calls([call for _, call in timeline])
-        self._ids = b"".join(UUID(new_id(at)).bytes for at in self._times)
+        self._ids = CallIds(b"".join(UUID(new_id(at)).bytes for at in self._times))
         self._prices: list[Decimal] = []
         self._tasks: list[str] = []
         self._by_task: dict[str, array[int]] = {}
@@ -66,6 +65,11 @@ class Schedule(LazySequence[ScheduledCall]):
     def times(self) -> Sequence[datetime]:
         """The times of the calls, ascending."""
         return self._times
+
+    @property
+    def ids(self) -> CallIds:
+        """The ids of the calls."""
+        return self._ids
 
     @property
     def tasks(self) -> list[str]:
@@ -93,8 +97,7 @@ class _PlacedCall(ScheduledCall):
         self._schedule, self._place = schedule, place
         self._recorded: RecordedCall | None = None
         call: Any = self  # type checkers take the fields for frozen
-        digits = schedule._ids[_ID_BYTES * place : _ID_BYTES * (place + 1)].hex()
-        call.id = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        call.id = schedule._ids[place]
         call.at, call.task, call.price = schedule._times[place], schedule._tasks[place], schedule._prices[place]
 
     @property

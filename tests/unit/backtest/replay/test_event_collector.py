@@ -16,7 +16,7 @@ from tests.support.backtest_outcomes import (
 )
 from tests.support.capturing_bus import to_records
 
-from understudies.backtest.replay.event_collector import CallMap, EventCollector, ObservedVerdict
+from understudies.backtest.replay.event_collector import EventCollector, ObservedVerdict
 from understudies.events import TOPICS, Drift, GateDecision
 from understudies.runtime.bus.messages import Record
 
@@ -60,23 +60,6 @@ async def test_calls_alike_share_what_is_kept_of_them() -> None:
     assert witness.invocations[second.id].answer == student_invocation(second).response.message  # type: ignore[union-attr]
     witness = await collect_events(teacher_invocation(first), teacher_invocation(second))
     assert witness.invocations[first.id] is witness.invocations[second.id]
-
-
-def test_ids_of_calls_that_are_no_uuids_are_kept_as_they_are() -> None:
-    names = [
-        "01a22fea-b110-72a6-a0ef-77a49ab80826",
-        "call-1",
-        "01A22FEA-B110-72A6-A0EF-77A49AB80826",
-        "x" * 36,
-        "0" * 32,
-        "00000000000000000000000000000000----",
-    ]
-    found: CallMap[int] = CallMap()
-    found.update({name: number for number, name in enumerate(names)})
-    assert list(found.items()) == [(name, number) for number, name in enumerate(names)]
-    assert [found[name] for name in names] == list(range(6))
-    del found["call-1"]
-    assert ("call-1" in found, found.get("call-1", 7), len(found)) == (False, 7, 5)
 
 
 async def test_every_answer_in_shadow_is_counted_whether_it_is_evidence_or_not() -> None:

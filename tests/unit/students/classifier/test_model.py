@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from understudies.students.classifier import model as classifier_model
+from understudies.students.classifier.confidence import predict_labels
 from understudies.students.classifier.model import ClassifierModel, fit_classifier
 from understudies.students.classifier.sentences import MAX_TEXT_CHARS
 
@@ -85,7 +86,6 @@ def test_texts_are_compared_with_a_chunk_of_training_texts_at_a_time(
     data, validation, (probes, _) = synthetic(60, 11), synthetic(25, 12), synthetic(15, 13)
     expected = fit_classifier(*data, seed=0, validation=validation).predict(probes)
     widest: list[int] = []
-    predict_labels = classifier_model.predict_labels
 
     def measured(*arguments: Any) -> Any:
         widest.append(len(arguments[0]))

@@ -6,7 +6,8 @@
 All services run in one process as `up` starts them, with snapshots and the bus in memory. Events are put on the bus as
 the router puts them, without HTTP: what the teacher answered, and once a student is promoted what that answered, one in
 twenty audited; nine of ten calls ask something new. A student is trained and judged as always. After each sixth of the
-calls all is handled, and the memory of the process is read (PSS). The last line is one JSON object.
+calls all is handled, and the memory of the process is read (PSS). Growth is told without pages of files, which other
+processes share or not. The last line is one JSON object.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from bench.scale import tree_memory
+from bench.scale import TreeMemory, tree_memory
 from bench.traffic.generated_log import GeneratedCall
 from bench.traffic.many_calls import TASKS, generate_calls
 
@@ -122,11 +123,12 @@ def main() -> None:
     began = time.process_time()
     sizes = asyncio.run(play(options.calls, options.tasks, options.days))
     cpu = time.process_time() - began
-    first, last = sizes[0], sizes[-1]
+    first, last = sizes[0].anonymous, sizes[-1].anonymous
     later = options.calls * (SIXTHS - 1) / SIXTHS
     figures = {
         "calls": options.calls,
-        "memory_mb": [round(size / 1e6, 1) for size in sizes],
+        "memory_mb": [round(size.total / 1e6, 1) for size in sizes],
+        "anonymous_mb": [round(size.anonymous / 1e6, 1) for size in sizes],
         "growth_after_first_sixth": round(last / first - 1, 3),
         "growth_bytes_per_call": round((last - first) / later, 1),
         "cpu_ms_per_call": round(1000 * cpu / options.calls, 3),
@@ -134,12 +136,12 @@ def main() -> None:
     print(json.dumps(figures))
 
 
-async def play(calls: int, tasks: int, days: float) -> list[int]:
-    """Play the calls; return the memory after each sixth of them, in bytes."""
+async def play(calls: int, tasks: int, days: float) -> list[TreeMemory]:
+    """Play the calls; return the memory after each sixth of them."""
     log = generate_calls(calls, tasks=tasks, days=days)
     first = next(log)
     clock, traffic = VirtualClock(first.at), Traffic(random.Random("up-memory"))
-    sizes: list[int] = []
+    sizes: list[TreeMemory] = []
     with tempfile.TemporaryDirectory(prefix="up-memory-") as folder:
         router = settings_from(RouterSettings).model_copy(update={"port": None})
         config = PlatformConfig(
@@ -184,13 +186,16 @@ async def wait_handled(platform: Platform) -> None:
         await asyncio.sleep(0.01)
 
 
-async def measure(platform: Platform, played: int) -> int:
-    """Return the memory of this process and its children in bytes, once all is handled."""
+async def measure(platform: Platform, played: int) -> TreeMemory:
+    """Return the memory of this process and its children, once all is handled."""
     await wait_handled(platform)
     gc.collect()
-    size = tree_memory(os.getpid()).total
+    size = tree_memory(os.getpid())
     serving = sum(state.serving is not None for state in platform.budget.tasks.values())
-    print(f"{played:,} calls: {size / 1e6:,.0f} MB, {serving} tasks served", flush=True)
+    print(
+        f"{played:,} calls: {size.total / 1e6:,.0f} MB, {size.anonymous / 1e6:,.0f} of no file, {serving} tasks served",
+        flush=True,
+    )
     return size
 
 

@@ -441,13 +441,17 @@ class _Callbacks(list[Any]):
 _Model.__module__ = "langchain_core.language_models.chat_models"
 
 
-@pytest.mark.parametrize("known", [None, [], _Callbacks()])
-def test_what_is_made_of_a_shadowed_model_of_langchain_is_recorded(
-    corpus: Path, monkeypatch: pytest.MonkeyPatch, known: Any
-) -> None:
+@pytest.fixture
+def _langchain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have `langchain_core.callbacks` be there, as far as it is used."""
     callbacks = SimpleNamespace(BaseCallbackHandler=object)
     monkeypatch.setitem(sys.modules, "langchain_core", SimpleNamespace(callbacks=callbacks))
     monkeypatch.setitem(sys.modules, "langchain_core.callbacks", callbacks)
+
+
+@pytest.mark.usefixtures("_langchain")
+@pytest.mark.parametrize("known", [None, [], _Callbacks()])
+def test_what_is_made_of_a_shadowed_model_of_langchain_is_recorded(corpus: Path, known: Any) -> None:
     tool = {"type": "function", "function": {"name": "find"}}
     with local(corpus) as sdk:
         model = _Model(known if known is None else copy.copy(known))
@@ -485,13 +489,9 @@ class _Binding:
         return getattr(self.bound, name)
 
 
+@pytest.mark.usefixtures("_langchain")
 @pytest.mark.parametrize("known", [None, _Callbacks()])
-def test_what_is_made_of_a_shadowed_model_is_recorded_once_when_it_is_shadowed_too(
-    corpus: Path, monkeypatch: pytest.MonkeyPatch, known: Any
-) -> None:
-    callbacks = SimpleNamespace(BaseCallbackHandler=object)
-    monkeypatch.setitem(sys.modules, "langchain_core", SimpleNamespace(callbacks=callbacks))
-    monkeypatch.setitem(sys.modules, "langchain_core.callbacks", callbacks)
+def test_what_is_made_of_a_shadowed_model_is_recorded_once_when_it_is_shadowed_too(corpus: Path, known: Any) -> None:
     tool = {"type": "function", "function": {"name": "find"}}
     with local(corpus) as sdk, local(corpus.with_name("other.jsonl")) as other:
         shadow: Any = sdk.shadow(_Model(known), task="first")
@@ -506,12 +506,8 @@ def test_what_is_made_of_a_shadowed_model_is_recorded_once_when_it_is_shadowed_t
     assert [line["task"] for line in corpus_lines(corpus.with_name("other.jsonl"))] == ["fourth"]
 
 
-def test_the_task_of_what_is_made_of_a_shadowed_model_is_that_of_its_call_when_it_began(
-    corpus: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    callbacks = SimpleNamespace(BaseCallbackHandler=object)
-    monkeypatch.setitem(sys.modules, "langchain_core", SimpleNamespace(callbacks=callbacks))
-    monkeypatch.setitem(sys.modules, "langchain_core.callbacks", callbacks)
+@pytest.mark.usefixtures("_langchain")
+def test_the_task_of_what_is_made_of_a_shadowed_model_is_that_of_its_call_when_it_began(corpus: Path) -> None:
     current = ["sort", "e-1"]
 
     def begun() -> str:

@@ -5,10 +5,10 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.support.one_log import read
 
 from understudies.importers.logger_marks import cut_mark, withheld_mark
 from understudies.importers.reader import read_calls
-from understudies.importers.recorded_call import ParsedLog
 
 ASKED = [{"role": "user", "content": "Is room 12 free?"}]
 
@@ -33,12 +33,6 @@ def by_every_format(reply: Any) -> list[dict[str, Any]]:
         {"event": "$ai_generation", "properties": {"$ai_input": ASKED, "$ai_output_choices": reply}},
         {"messages": ASKED, "response": reply},
     ]
-
-
-def read(tmp_path: Path, *records: Any) -> ParsedLog:
-    path = tmp_path / "log.jsonl"
-    path.write_bytes(b"\n".join(orjson.dumps(record) for record in records))
-    return read_calls(path)
 
 
 def test_an_answer_is_one_in_every_format(tmp_path: Path) -> None:

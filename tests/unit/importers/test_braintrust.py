@@ -2,22 +2,14 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import orjson
+from tests.support.one_log import read
 
 from understudies.economics.prices import call_cost
-from understudies.importers.reader import read_calls
-from understudies.importers.recorded_call import ParsedLog
 
 LOGS = Path(__file__).parents[2] / "fixtures" / "logs"
 (CALL, ROOT) = (orjson.loads(line) for line in (LOGS / "braintrust.jsonl").read_bytes().splitlines())
-
-
-def read(tmp_path: Path, *records: dict[str, Any]) -> ParsedLog:
-    path = tmp_path / "log.jsonl"
-    path.write_bytes(b"\n".join(orjson.dumps(record) for record in records))
-    return read_calls(path)
 
 
 def test_a_span_of_a_model_is_a_call_with_its_metrics(tmp_path: Path) -> None:

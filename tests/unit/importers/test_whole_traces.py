@@ -5,26 +5,13 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.support.one_log import only, read
 
 from understudies.events import UsageDetails
-from understudies.importers.reader import read_calls
-from understudies.importers.recorded_call import ParsedLog, RecordedCall
 
 ASKED = [{"role": "user", "content": "Is room 12 free?"}]
 PARTS = [{"role": "user", "parts": [{"type": "text", "content": "Is room 12 free?"}]}]
 TOLD = [{"role": "assistant", "parts": [{"type": "text", "content": "yes"}]}]
-
-
-def read(tmp_path: Path, *records: Any) -> ParsedLog:
-    path = tmp_path / "log.jsonl"
-    path.write_bytes(b"\n".join(orjson.dumps(record) for record in records))
-    return read_calls(path)
-
-
-def only(parsed: ParsedLog) -> RecordedCall:
-    assert parsed.skipped == []
-    (call,) = parsed.calls
-    return call
 
 
 def span(**attributes: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Keep something of each call of a replay, which may have millions, by the call's id."""
+"""Map the calls of a replay, of which there may be millions, to what is kept of each."""
 
 from array import array
 from bisect import bisect_left
@@ -6,7 +6,7 @@ from collections.abc import Iterator, MutableMapping
 from typing import Final, Generic, TypeVar
 from uuid import UUID
 
-ID_BYTES: Final = 16
+_ID_BYTES: Final = 16
 _ID_DIGITS: Final = 36
 _MAX_SHARED: Final = 10_000
 """Values of which calls share one: a task with more of them hardly repeats any."""
@@ -22,7 +22,7 @@ class CallIds:
 
     def __init__(self, packed: bytes = b"") -> None:
         self._packed = packed
-        self._places = range(len(packed) // ID_BYTES)
+        self._places = range(len(packed) // _ID_BYTES)
         if any(self.packed(place) >= self.packed(place + 1) for place in self._places[:-1]):
             raise ValueError("the ids of the calls do not ascend")
 
@@ -35,7 +35,7 @@ class CallIds:
 
     def packed(self, place: int) -> bytes:
         """Return the bytes of the id at a place."""
-        return self._packed[ID_BYTES * place : ID_BYTES * (place + 1)]
+        return self._packed[_ID_BYTES * place : _ID_BYTES * (place + 1)]
 
     def find(self, packed: bytes) -> int | None:
         """Return the place of an id, by its bytes; None if it is of none of the calls."""
@@ -64,7 +64,10 @@ class _Values(Generic[T]):
 
 
 class CallMap(MutableMapping[str, T]):
-    """Values that have a hash by the ids of calls: four bytes for a call of the replay whose value others have too."""
+    """Map ids of calls to hashable values; a call of the replay whose value others have too takes four bytes.
+
+    `ids` are those of the replay. Others are taken too, and take as much as in a dict.
+    """
 
     def __init__(self, ids: CallIds | None = None) -> None:
         self._ids = CallIds() if ids is None else ids
@@ -119,4 +122,4 @@ def _packed(call: str) -> bytes | str:
         packed = bytes.fromhex(call.replace("-", ""))
     except ValueError:
         return call
-    return packed if len(packed) == ID_BYTES else call
+    return packed if len(packed) == _ID_BYTES else call

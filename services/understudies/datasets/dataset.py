@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -89,9 +90,11 @@ class Dataset:
 
 def write_dataset(object_store: ObjectStore, task: str, examples: Sequence[Example]) -> tuple[str, str]:
     """Write the examples as JSON lines under their SHA-256; returns (reference, digest)."""
-    lines = b"".join(example.model_dump_json(exclude_none=True).encode() + b"\n" for example in examples)
-    digest = hashlib.sha256(lines).hexdigest()
-    return object_store.write(f"datasets/{digest}.jsonl", lines), digest
+    lines = BytesIO()
+    for example in examples:
+        lines.write(example.model_dump_json(exclude_none=True).encode() + b"\n")
+    digest = hashlib.sha256(lines.getbuffer()).hexdigest()
+    return object_store.write(f"datasets/{digest}.jsonl", lines.getvalue()), digest
 
 
 def read_dataset(object_store: ObjectStore, uri: str, task: str) -> Dataset:
@@ -105,7 +108,8 @@ def read_dataset(object_store: ObjectStore, uri: str, task: str) -> Dataset:
         raise ArtifactError(f"dataset {uri!r} was changed after it was written; collect it again")
     parts = SharedParts()
     try:
-        examples = tuple(Example.model_validate_json(line).with_parts_of(parts) for line in lines.splitlines())
+        # One line at a time: all of them would take as much memory again.
+        examples = tuple(Example.model_validate_json(line).with_parts_of(parts) for line in BytesIO(lines))
     except ValidationError as error:
         raise ArtifactError(f"dataset {uri!r} contains a line that is not an example: {error}") from error
     return Dataset(task, examples)

@@ -10,7 +10,7 @@ class ObserverSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDIES_OBSERVER_", frozen=True)
 
     max_examples: int = Field(
-        default=100_000, ge=1, description="maximum number of distinct inputs in a dataset; the newest are taken"
+        default=30_000, ge=1, description="maximum number of distinct inputs in a dataset; the newest are taken"
     )
     otlp_port: int | None = Field(
         default=None,

@@ -357,11 +357,9 @@ class Evaluation(SavedState):
         return self._retirements.apply(self.trials.values(), now)
 
     def _apply_restriction(self, trial: Trial, restriction: CanaryRestriction | None, call: Invocation) -> list[Event]:
-        """Report that a student must be proven again; a student that is not serving just restarts its proof."""
-        if not trial.apply_restriction(restriction) or restriction is None:
-            return []
-        if not trial.is_serving:
-            trial.changes.lift()
+        """Report that a student must be proven again; one that nothing was announced of just restarts its proof."""
+        was_announced = trial.is_serving or trial.is_announced
+        if not trial.apply_restriction(restriction) or restriction is None or not was_announced:
             return []
         return [
             Drift(

@@ -165,6 +165,13 @@ class Trial(SavedState):
         return self.promotion.stage == "promoted"
 
     @property
+    def is_announced(self) -> bool:
+        """Return whether its promotion was announced and holds still: it may begin to serve at any time."""
+        if self.announced is None:
+            return self.promotion.stage == "qualified"
+        return self.announced.outcome == "promote"
+
+    @property
     def promised(self) -> float:
         """The agreement that is promised once the gates pass."""
         return self.p0 - (self.judge_error or 0.0)
@@ -329,6 +336,8 @@ class Trial(SavedState):
         share = self.expected_coverage.share(result.threshold, result.head_threshold, withheld)
         if share < _MIN_SHARE:
             return TrialResult("reject", withheld=withheld, coverage=share)
+        # A change discards what was proven before it, so this was proven since.
+        self.changes.lift()
         return self._announce(result, self._loosened_threshold(result), withheld, share)
 
     def _loosened_threshold(self, result: TrialResult) -> float | None:

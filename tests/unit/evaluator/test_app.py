@@ -35,6 +35,7 @@ from understudies.stats.coverage import thin_thresholds
 from understudies.students.base import request_text
 
 STUDENT = f"{TASK}@1"
+[TEACHER] = {example.teacher for example in dataset().examples}
 
 
 @pytest.fixture
@@ -629,6 +630,43 @@ async def test_a_shift_of_traffic_holds_the_student_until_it_is_proven_anew(file
 
     await bench.handle(*[call.model_copy(update={"at": call.at + timedelta(days=1)}) for call in traffic(400, 400)])
     assert [("held" in found.reason) for found in events_of_type(GateDecision, await bench.look(3))] == [False]
+
+
+@pytest.mark.parametrize("qualified", [False, True])
+async def test_a_change_after_it_was_announced_is_told_and_holds_it_until_it_is_proven_anew(
+    files: ObjectStore, qualified: bool
+) -> None:
+    student = ScriptedStudent()
+    bench = await on_trial(files, student)
+    await bench.handle(*traffic(0, 300, model=TEACHER))
+    announced = decision(await bench.look(3))
+    if qualified:
+        # Its snapshot is lost meanwhile.
+        await bench.restart()
+        await bench.handle(bench.promotion("qualified", at=TRAINED + timedelta(days=3)))
+    student.rule = wrong
+    changed = [
+        call.model_copy(update={"at": call.at + timedelta(days=4)}) for call in traffic(300, 20, model="teacher-2")
+    ]
+    [drift] = events_of_type(Drift, await bench.handle(*changed))
+    assert (drift.student, drift.tier, drift.cause, drift.drifted) == (STUDENT, "warn", "teacher", False)
+
+    # It was promoted before that was known.
+    at = TRAINED + timedelta(days=4, hours=1)
+    await bench.handle(bench.promotion("promoted", at=at, share=1.0, threshold=announced.threshold))
+    held = decision(await bench.look(4.1))
+    assert (held.decision, held.evidence["held"]) == ("promote", "teacher")
+
+
+async def test_a_change_before_anything_is_announced_begins_the_proof_anew_and_is_no_news(files: ObjectStore) -> None:
+    bench = await on_trial(files)
+    await bench.handle(*traffic(0, 100, hours=12, model=TEACHER))
+    calls = traffic(100, 300, model="teacher-2")
+    changed = [call.model_copy(update={"at": call.at + timedelta(days=1)}) for call in calls]
+    assert events_of_type(Drift, await bench.handle(*changed)) == []
+    found = decision(await bench.look(4))
+    assert (found.decision, found.evidence["held"]) == ("promote", None)
+    assert bench.app.evaluation.trials[STUDENT].changes.restriction is None
 
 
 async def test_what_a_student_serves_for_want_of_money_is_no_shift_of_traffic(files: ObjectStore) -> None:

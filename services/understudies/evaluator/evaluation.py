@@ -364,7 +364,7 @@ class Evaluation(SavedState):
         return [
             Drift(
                 id=verdict_id(restriction.cause, call.id, trial.student, call.at),
-                at=call.at,
+                at=trial.alarm_time(call.at),
                 task=call.task,
                 student=trial.student,
                 tier="warn",
@@ -437,7 +437,7 @@ class Evaluation(SavedState):
         return [
             Drift(
                 id=verdict_id(drift.tier, audit.id, trial.student, audit.at),
-                at=audit.at,
+                at=trial.alarm_time(audit.at),
                 task=audit.task,
                 student=trial.student,
                 tier=drift.tier,

@@ -78,6 +78,7 @@ class Trial(SavedState):
     changes: ChangeMonitor
     levels: Annotated[ProvenLevelsTracker, Key("beyond")]
     announced: TrialResult | None
+    _announced_at: Annotated[datetime | None, Key(default=lambda: None)]
     drift: TwoTierDriftDetector | None
     audit_count: Annotated[int, Key("audited")]
     confident_share: ConfidentShareMonitor
@@ -138,6 +139,7 @@ class Trial(SavedState):
         self.changes = ChangeMonitor.create(confidences, teachers, p0)
         self.levels = self._create_levels()
         self.announced = None
+        self._announced_at = None
         self.drift = None
         self.audit_count = 0
         self.confident_share = ConfidentShareMonitor()
@@ -315,8 +317,17 @@ class Trial(SavedState):
         if result is None or (result == self._last_announced(result) and not self._restriction_unannounced):
             return None
         self._restriction_unannounced = False
-        self.announced = result
+        self.announced, self._announced_at = result, now
         return result
+
+    def alarm_time(self, at: datetime) -> datetime:
+        """Return when an alarm is raised that a call of that time gave: after all that was decided before it.
+
+        Calls are read late, and consumers go by the time: an alarm from before the last decision or promotion would
+        count as answered by it.
+        """
+        decided = self._announced_at and self._announced_at + timedelta.resolution
+        return max(filter(None, (at, self.promotion.at, decided)))
 
     def _last_announced(self, result: TrialResult) -> TrialResult | None:
         """Return the last announced result.

@@ -669,6 +669,26 @@ async def test_a_change_before_anything_is_announced_begins_the_proof_anew_and_i
     assert bench.app.evaluation.trials[STUDENT].changes.restriction is None
 
 
+async def test_an_alarm_of_calls_that_are_read_late_comes_after_what_was_decided_before(files: ObjectStore) -> None:
+    bench = await in_service(files)
+    await bench.handle(*traffic(0, 300))
+    announced = decision(await bench.look(3))
+    assert announced.at == TRAINED + timedelta(days=3)
+    await bench.restart(json.loads(json.dumps(bench.app.state())))
+    unsure = [
+        call.model_copy(update={"student": STUDENT, "confidence": 0.3})
+        for call in traffic(400, 120, hours=12, reason="low_confidence")
+    ]
+    [warning] = events_of_type(Drift, await bench.handle(*unsure))
+    assert (warning.cause, warning.at > announced.at) == ("traffic", True)
+
+    ramped = bench.promotion("promoted", at=TRAINED + timedelta(days=4), share=1.0, threshold=announced.threshold)
+    calls = served(4)
+    await bench.handle(ramped, *calls)
+    [alarm] = events_of_type(Drift, await bench.handle(*(audit_of(call, "another") for call in calls)))
+    assert (alarm.tier, alarm.at) == ("contract", ramped.at), "routers heed an alarm since the promotion"
+
+
 async def test_what_a_student_serves_for_want_of_money_is_no_shift_of_traffic(files: ObjectStore) -> None:
     bench = await in_service(files)
     strict = bench.app.evaluation.trials[STUDENT].thresholds[2]

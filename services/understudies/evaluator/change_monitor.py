@@ -74,13 +74,19 @@ class ChangeMonitor(SavedState):
         self.day_types.add([day_group(at)], score, confidence)
 
     def observe_served(self, at: datetime, threshold: float) -> CanaryRestriction | None:
-        """Record a served call's kind of day; restrict if too few of its calls were judged."""
+        """Record a served call's kind of day; restrict if too few of its calls were judged.
+
+        Under another restriction it is left open: that one may end before the kind of day was judged.
+        """
         kind = day_group(at)
         if kind in self._seen_day_types:
             return None
-        self._seen_day_types.add(kind)
         _, n = self.day_types.counts(kind, threshold)
-        return None if n >= _MIN_DAY_TYPE_VERDICTS else self._restrict("calendar", at)
+        is_judged = n >= _MIN_DAY_TYPE_VERDICTS
+        if self.restriction is not None and not is_judged:
+            return None
+        self._seen_day_types.add(kind)
+        return None if is_judged else self._restrict("calendar", at)
 
     def on_retirement(self, at: datetime) -> CanaryRestriction | None:
         """Restrict a student whose teacher no longer answers, whatever answers under its name."""

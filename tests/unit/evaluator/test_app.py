@@ -171,6 +171,23 @@ async def test_where_the_student_fails_the_other_calls_are_judged(files: ObjectS
     assert [verdict.invocation for verdict in verdicts] == [calls[index].id for index in (0, 1, 3)]
 
 
+async def test_a_student_that_breaks_holds_up_no_audit_of_another_task(files: ObjectStore) -> None:
+    def breaking(text: str) -> tuple[str, float]:
+        raise RuntimeError(text)
+
+    student = ScriptedStudent()
+    bench = await in_service(files, student)
+    other = "other"
+    trained = bench.promotion("trained")
+    await bench.handle(trained.model_copy(update={"id": "other", "task": other, "student": f"{other}@1"}))
+    [call] = served(1)
+    await bench.handle(call)
+    student.rule = breaking
+    calls = traffic(0, 2, task=other)
+    verdicts = events_of_type(Verdict, await bench.handle(*calls, audit_of(call, "another")))
+    assert [verdict.phase for verdict in verdicts] == ["audit"]
+
+
 # Decisions
 
 

@@ -239,7 +239,9 @@ class Trial(SavedState):
                 call_input, observation if near_copies is None else _with_near_copy_group(observation, near_copies)
             )
         if not held_out and self.call_gate.can_use(observation.at, self._n_max):
-            if self.call_gate.first_at is None:
+            first_at = self.call_gate.first_at
+            if first_at is None or (observation.at < first_at and not self.call_gate.looked_days):
+                # Days are counted from the earliest call, which need not be read first.
                 self._next_look_at = observation.at + DAY
             self.call_gate.add(call_input, observation, text)
         return is_first

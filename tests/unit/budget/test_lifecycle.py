@@ -53,6 +53,13 @@ async def test_a_student_is_authorised_with_the_investment(office: BudgetHarness
     assert await office.tick(2) == []
 
 
+async def test_a_call_from_a_clock_far_ahead_ends_no_forecast(office: BudgetHarness) -> None:
+    await office.handle(teacher_call(0, 24 * 365 * 10), *teacher_calls(99, first=1))
+    await office.tick(0.1)
+    await office.handle(*teacher_calls(99, first=100))
+    assert await office.tick_stages(1) == [(student_name(), "authorised")]
+
+
 async def test_nothing_is_authorised_before_there_is_enough(office: BudgetHarness) -> None:
     await office.handle(*teacher_calls(59))
     assert await office.tick(1) == []

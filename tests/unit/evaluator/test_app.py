@@ -207,6 +207,13 @@ async def test_a_student_that_agrees_is_promoted_at_the_next_day(files: ObjectSt
     assert await bench.look(3.5) == await bench.look(4) == []
 
 
+async def test_a_first_call_from_a_clock_far_ahead_puts_no_look_off(files: ObjectStore) -> None:
+    bench = await on_trial(files)
+    first, *calls = traffic(0, 300)
+    await bench.handle(first.model_copy(update={"at": first.at + timedelta(days=3650)}), *calls)
+    assert decision(await bench.look(3)).decision == "promote"
+
+
 async def test_a_student_that_disagrees_is_rejected_with_the_numbers(files: ObjectStore) -> None:
     bench = await on_trial(files, ScriptedStudent(wrong))
     await bench.handle(*traffic(0, 100))

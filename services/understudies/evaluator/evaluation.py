@@ -288,9 +288,9 @@ class Evaluation(SavedState):
         return groups_of(self._rules.for_task(call.task).watch, call.tenant, call.tags)
 
     def _pop_audited(self, audit: Invocation) -> AnsweredCall | None:
-        """Return the call that an audit repeats, with the teacher's answer; None if either is unknown."""
+        """Return the call that an audit repeats, with the teacher's answer; None if either is unknown, or no answer."""
         call = self.pending_audits.pop_audited(audit)
-        if call is None or call.response is None or audit.response is None:
+        if call is None or call.response is None or audit.response is None or not audit.answered_by_teacher:
             return None
         return AnsweredCall(call, audit.response.message)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.chat_messages import assistant_message
 from tests.support.datasets import TASK
 from tests.support.trials import (
     ARTIFACT,
@@ -27,7 +28,7 @@ from tests.support.trials import (
 )
 
 from understudies.datasets.object_store import ObjectStore
-from understudies.events import Drift, Event, GateDecision, Invocation, Route, Verdict
+from understudies.events import Drift, Event, GateDecision, Invocation, Message, Response, Route, Verdict
 from understudies.runtime.errors import RetryLater
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.rules.task import TaskRules
@@ -495,6 +496,24 @@ async def test_a_broken_contract_is_published_with_the_agreement_after_it(files:
     assert found.statistic >= 1000
     assert (found.agreement_before, found.agreement_after) == (1.0, 0.0)
     assert 22 <= found.audited <= 27
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(message=Message(role="assistant", content=None)),
+        Response(message=assistant_message("let me look"), finish_reason="pause_turn"),
+    ],
+)
+async def test_an_audit_that_the_teacher_did_not_answer_speaks_against_nobody(
+    files: ObjectStore, response: Response
+) -> None:
+    bench = await in_service(files)
+    calls = served(10)
+    await bench.handle(*calls)
+    audits = [audit_of(call, "").model_copy(update={"response": response}) for call in calls]
+    assert await bench.handle(*audits) == []
+    assert bench.app.evaluation.trials[STUDENT].audit_count == 0
 
 
 async def test_an_audit_of_a_student_that_is_not_on_trial_says_nothing(files: ObjectStore) -> None:

@@ -230,6 +230,7 @@ class Evaluation(SavedState):
         )
         verdicts: list[Event] = []
         for (one, answer), judgement in zip(pairs, judged, strict=True):
+            trial.count_succession_verdict(one.call.model, one.call.at, given=judgement is not None)
             if judgement is None:
                 continue
             call = one.call

@@ -505,12 +505,24 @@ class Trial(SavedState):
 
     def add_succession(self, model: str, call_input: Input, observation: Observation, request: Request) -> None:
         """Add the verdict by the answer of a model that is to succeed the teacher; see `SuccessionProof`."""
+        proof = self._proof_against(model, observation.at)
+        if proof is not None:
+            proof.add(call_input, observation, self.shape.call_text(request), self._n_max)
+
+    def count_succession_verdict(self, model: str, at: datetime, *, given: bool) -> None:
+        """Count a call answered by such a model that the judge was asked of."""
+        proof = self._proof_against(model, at)
+        if proof is not None:
+            proof.count_verdict(at, given=given)
+
+    def _proof_against(self, model: str, at: datetime) -> SuccessionProof | None:
+        """Return the proof against a model, begun anew if it is another than before; None against the teacher."""
         if model in self.changes.teachers:
-            return
+            return None
         if self.succession is None or self.succession.model != model:
-            gate = self.call_gate.without_evidence(observation.at - timedelta.resolution)
+            gate = self.call_gate.without_evidence(at - timedelta.resolution)
             self.succession = SuccessionProof(model, gate, self.withholding.without_verdicts())
-        self.succession.add(call_input, observation, self.shape.call_text(request), self._n_max)
+        return self.succession
 
     def succeed_teacher(self, retired: Collection[str], at: datetime, model: str | None = None) -> bool:
         """Go on with what is proven against the successor, as which `model` now answers; return whether it is proven.

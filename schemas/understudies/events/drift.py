@@ -18,7 +18,7 @@ class Drift(Event):
     """A detector raised an alarm, or a condition changed; tier `contract` takes the student out of service at once.
 
     A cause other than agreement is no evidence against the student: it serves the canary share until it is proven
-    again.
+    again, and one that does not serve yet waits until then.
     """
 
     type: Literal["drift"] = "drift"

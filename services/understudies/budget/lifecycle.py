@@ -147,6 +147,10 @@ class StudentLifecycle:
     def _qualify(
         self, task: TaskState, student: StudentState, decision: GateDecision, rules: TaskRules, now: datetime
     ) -> Iterator[Promotion]:
+        if student.restriction is not None:
+            if not student.is_reproven:
+                return
+            student.lift_restriction()
         incumbent = task.serving
         proven = estimate_investment(task, self._settings, now, share=decision.coverage or 0.0, student=student)
         if task.ledger.teacher_price is not None and proven.saving <= 0:

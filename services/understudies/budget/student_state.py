@@ -128,9 +128,13 @@ class StudentState(SavedState):
             self.validated_cost = usd(str(evidence["cost_per_call_usd"]))
 
     def restrict_share(self, change: Drift) -> None:
-        """Restrict a serving student to the canary share after a change; remember its share to restore it."""
+        """Restrict a student to the canary share after a change; remember the share that it serves, to restore it.
+
+        One that does not serve yet may not begin to on what its gates decided before.
+        """
         if self.is_serving:
             self.share_before = max(self.promotion.share, self.share_before)
+        if self.is_serving or self.is_on_trial:
             self.restriction = change
 
     def lift_restriction(self) -> None:

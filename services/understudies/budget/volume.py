@@ -9,7 +9,11 @@ MAX_HOURS = 24 * 7 * 8
 
 
 class CallVolume(SavedState):
-    """Hourly counts of the last eight weeks, oldest first, including hours without calls."""
+    """Hourly counts of the last eight weeks, oldest first, including hours without calls.
+
+    A call whose clock is weeks ahead of the time at which the counts were last asked for is left out: it would discard
+    what was counted before, and leave out the calls that come after it until that time.
+    """
 
     _start: int | None
     _counts: deque[int]
@@ -17,10 +21,17 @@ class CallVolume(SavedState):
     def __init__(self) -> None:
         self._start = None
         self._counts = deque()
+        self._on_restored()
+
+    def _on_restored(self) -> None:
+        self._asked_at: int | None = None
+        """The hour at which the counts were last asked for."""
 
     def record(self, at: datetime) -> None:
-        """Count one call; ignore one from before the oldest retained hour."""
+        """Count one call; ignore one from before the oldest retained hour, or from far ahead."""
         hour = int(at.timestamp() // 3600)
+        if self._asked_at is not None and hour > self._asked_at + MAX_HOURS:
+            return
         if self._start is None:
             self._start = hour
         if hour < self._start:
@@ -40,10 +51,14 @@ class CallVolume(SavedState):
             self._start += 1
 
     def hourly_counts(self, now: datetime) -> list[int]:
-        """Return the counts of the complete hours before `now`."""
+        """Return the counts of the complete hours before `now`; forget counts that only begin weeks later."""
+        self._asked_at = int(now.timestamp() // 3600)
+        if self._start is not None and self._start > self._asked_at + MAX_HOURS:
+            self._start = None
+            self._counts.clear()
         if self._start is None:
             return []
-        complete = int(now.timestamp() // 3600) - self._start
+        complete = self._asked_at - self._start
         counts = list(self._counts)
         return (counts + [0] * max(0, complete - len(counts)))[: max(0, complete)][-MAX_HOURS:]
 

@@ -57,10 +57,7 @@ class ChangeMonitor(SavedState):
         if self._new_teachers[model] < _MIN_NEW_TEACHER_CALLS:
             return None
         self.teachers.add(model)
-        if self.restriction is not None and self.restriction.cause != "calendar":
-            # The proof that is under way began with the teacher before: it begins anew.
-            self.restriction = None
-        return self._restrict("teacher", at)
+        return self._restrict_anew(at)
 
     def predates_teacher(self, at: datetime) -> bool:
         """Return whether a call is from before a successor took over, and so tells of the teacher before."""
@@ -77,21 +74,32 @@ class ChangeMonitor(SavedState):
         self.day_types.add([day_group(at)], score, confidence)
 
     def observe_served(self, at: datetime, threshold: float) -> CanaryRestriction | None:
-        """Record a served call's kind of day; restrict if too few of its calls were judged."""
+        """Record a served call's kind of day; restrict if too few of its calls were judged.
+
+        Under another restriction it is left open: that one may end before the kind of day was judged.
+        """
         kind = day_group(at)
         if kind in self._seen_day_types:
             return None
-        self._seen_day_types.add(kind)
         _, n = self.day_types.counts(kind, threshold)
-        return None if n >= _MIN_DAY_TYPE_VERDICTS else self._restrict("calendar", at)
+        is_judged = n >= _MIN_DAY_TYPE_VERDICTS
+        if self.restriction is not None and not is_judged:
+            return None
+        self._seen_day_types.add(kind)
+        return None if is_judged else self._restrict("calendar", at)
 
     def on_retirement(self, at: datetime) -> CanaryRestriction | None:
         """Restrict a student whose teacher no longer answers, whatever answers under its name."""
-        return self._restrict("teacher", at)
+        return self._restrict_anew(at)
 
     def on_coverage_shift(self, at: datetime) -> CanaryRestriction | None:
         """Restrict a student whose confident share of calls differs from the proven one."""
         return self._restrict("traffic", at)
+
+    def _restrict_anew(self, at: datetime) -> CanaryRestriction | None:
+        """Restrict for a change of the teacher: a proof under way began with the teacher before, and begins anew."""
+        self.restriction = None
+        return self._restrict("teacher", at)
 
     def _restrict(self, cause: Cause, at: datetime) -> CanaryRestriction | None:
         # A restriction that needs a whole new proof is not replaced by one that needs some verdicts.

@@ -230,6 +230,7 @@ class Evaluation(SavedState):
         )
         verdicts: list[Event] = []
         for (one, answer), judgement in zip(pairs, judged, strict=True):
+            trial.count_succession_verdict(one.call.model, one.call.at, given=judgement is not None)
             if judgement is None:
                 continue
             call = one.call
@@ -288,9 +289,9 @@ class Evaluation(SavedState):
         return groups_of(self._rules.for_task(call.task).watch, call.tenant, call.tags)
 
     def _pop_audited(self, audit: Invocation) -> AnsweredCall | None:
-        """Return the call that an audit repeats, with the teacher's answer; None if either is unknown."""
+        """Return the call that an audit repeats, with the teacher's answer; None if either is unknown, or no answer."""
         call = self.pending_audits.pop_audited(audit)
-        if call is None or call.response is None or audit.response is None:
+        if call is None or call.response is None or audit.response is None or not audit.answered_by_teacher:
             return None
         return AnsweredCall(call, audit.response.message)
 
@@ -357,16 +358,14 @@ class Evaluation(SavedState):
         return self._retirements.apply(self.trials.values(), now)
 
     def _apply_restriction(self, trial: Trial, restriction: CanaryRestriction | None, call: Invocation) -> list[Event]:
-        """Report that a student must be proven again; a student that is not serving just restarts its proof."""
-        if not trial.apply_restriction(restriction) or restriction is None:
-            return []
-        if not trial.is_serving:
-            trial.changes.lift()
+        """Report that a student must be proven again; one that nothing was announced of just restarts its proof."""
+        was_announced = trial.is_serving or trial.is_announced
+        if not trial.apply_restriction(restriction) or restriction is None or not was_announced:
             return []
         return [
             Drift(
                 id=verdict_id(restriction.cause, call.id, trial.student, call.at),
-                at=call.at,
+                at=trial.alarm_time(call.at),
                 task=call.task,
                 student=trial.student,
                 tier="warn",
@@ -439,7 +438,7 @@ class Evaluation(SavedState):
         return [
             Drift(
                 id=verdict_id(drift.tier, audit.id, trial.student, audit.at),
-                at=audit.at,
+                at=trial.alarm_time(audit.at),
                 task=audit.task,
                 student=trial.student,
                 tier=drift.tier,

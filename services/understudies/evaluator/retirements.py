@@ -76,12 +76,9 @@ class Retirements:
 
 
 def _restrict(trial: Trial, retirement: Retirement, now: datetime) -> list[Event]:
-    restriction = trial.changes.on_retirement(now)
-    if trial.apply_restriction(restriction) and trial.is_serving:
-        return [_retirement_drift(trial, retirement, now)]
-    if restriction is not None:
-        trial.changes.lift()
-    return []
+    was_announced = trial.is_serving or trial.is_announced
+    is_restricted = trial.apply_restriction(trial.changes.on_retirement(now))
+    return [_retirement_drift(trial, retirement, now)] if is_restricted and was_announced else []
 
 
 def _retirement_drift(trial: Trial, retirement: Retirement, now: datetime) -> Drift:

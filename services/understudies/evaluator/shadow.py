@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Sequence
 
+from understudies.datasets.errors import ArtifactError
 from understudies.events import Request
+from understudies.runtime.errors import SERVICE_ERRORS
 from understudies.students.answer_validation import validation_error
 from understudies.students.base import Answer, Student, StudentError
 
@@ -19,11 +21,19 @@ async def ask_student(student: Student, requests: Sequence[Request]) -> list[Ans
     try:
         answers = await student.answer(requests)
         return [
-            None if validation_error(request, answer.message) else answer
-            for request, answer in zip(requests, answers, strict=True)
+            answer if _could_serve(request, answer) else None for request, answer in zip(requests, answers, strict=True)
         ]
-    except StudentError as error:
+    except (*SERVICE_ERRORS, ArtifactError):
+        raise
+    except Exception as error:  # noqa: BLE001 - one student must not hold up the audits of all others
         if len(requests) == 1:
-            _log.warning("student gave no answer in shadow: %s", error)
+            # Another error than a StudentError may quote the request.
+            why = error if isinstance(error, StudentError) else type(error).__name__
+            _log.warning("student gave no answer in shadow: %s", why)
             return [None]
     return [answer for request in requests for answer in await ask_student(student, [request])]
+
+
+def _could_serve(request: Request, answer: Answer) -> bool:
+    """Return whether the router would serve the answer if its confidence reached the threshold."""
+    return 0.0 <= answer.confidence <= 1.0 and validation_error(request, answer.message) is None

@@ -8,6 +8,7 @@ from understudies.evaluator.evidence.call_gate import DAY, CallGate
 from understudies.evaluator.evidence.conversation_shape import ConversationShape
 from understudies.evaluator.evidence.distinct_input_gate import DistinctInputGate
 from understudies.evaluator.evidence.expected_coverage import ExpectedCoverage
+from understudies.evaluator.evidence.missing_verdicts import MissingVerdicts, too_many_missing
 from understudies.evaluator.evidence.pending_evidence import Observation
 from understudies.evaluator.trial_result import TrialResult, joint_result
 from understudies.evaluator.withholding import Withholding
@@ -27,6 +28,7 @@ class SuccessionProof(SavedState):
     withholding: Withholding
     next_look_at: Annotated[datetime | None, Key("next_look")]
     result: TrialResult | None
+    _missing_verdicts: Annotated[MissingVerdicts, Key(default=MissingVerdicts)]
 
     def __init__(self, model: str, call_gate: CallGate, withholding: Withholding) -> None:
         self.model = model
@@ -34,6 +36,7 @@ class SuccessionProof(SavedState):
         self.withholding = withholding
         self.next_look_at = None
         self.result = None
+        self._missing_verdicts = MissingVerdicts()
 
     def attach(self, shape: ConversationShape, student: str, expected_coverage: ExpectedCoverage) -> None:
         """Set what the trial knows, and the snapshot holds once."""
@@ -49,6 +52,10 @@ class SuccessionProof(SavedState):
             self.next_look_at = observation.at + DAY
         self.call_gate.add(call_input, observation, text)
 
+    def count_verdict(self, at: datetime, *, given: bool) -> None:
+        """Count a call that the judge was asked of."""
+        self._missing_verdicts.count(at, given=given)
+
     def is_due(self, now: datetime) -> bool:
         """Return whether a day of calls has ended since the last look."""
         return self.next_look_at is not None and now >= self.next_look_at
@@ -61,6 +68,9 @@ class SuccessionProof(SavedState):
             return
         until = self.next_look_at + DAY * ((now - self.next_look_at) // DAY)
         self.next_look_at = until + DAY
+        if too_many_missing(*self._missing_verdicts.take(until)):
+            # As in a trial: the other hours must not speak for the day.
+            self.call_gate.discard(until)
         self.call_gate.place_bets(until)
         if self.call_gate.has_span(until, min_span):
             self.call_gate.mark(until)

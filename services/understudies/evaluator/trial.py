@@ -78,6 +78,7 @@ class Trial(SavedState):
     changes: ChangeMonitor
     levels: Annotated[ProvenLevelsTracker, Key("beyond")]
     announced: TrialResult | None
+    _announced_at: Annotated[datetime | None, Key(default=lambda: None)]
     drift: TwoTierDriftDetector | None
     audit_count: Annotated[int, Key("audited")]
     confident_share: ConfidentShareMonitor
@@ -138,6 +139,7 @@ class Trial(SavedState):
         self.changes = ChangeMonitor.create(confidences, teachers, p0)
         self.levels = self._create_levels()
         self.announced = None
+        self._announced_at = None
         self.drift = None
         self.audit_count = 0
         self.confident_share = ConfidentShareMonitor()
@@ -163,6 +165,13 @@ class Trial(SavedState):
     @property
     def is_serving(self) -> bool:
         return self.promotion.stage == "promoted"
+
+    @property
+    def is_announced(self) -> bool:
+        """Return whether its promotion was announced and holds still: it may begin to serve at any time."""
+        if self.announced is None:
+            return self.promotion.stage == "qualified"
+        return self.announced.outcome == "promote"
 
     @property
     def promised(self) -> float:
@@ -230,7 +239,9 @@ class Trial(SavedState):
                 call_input, observation if near_copies is None else _with_near_copy_group(observation, near_copies)
             )
         if not held_out and self.call_gate.can_use(observation.at, self._n_max):
-            if self.call_gate.first_at is None:
+            first_at = self.call_gate.first_at
+            if first_at is None or (observation.at < first_at and not self.call_gate.looked_days):
+                # Days are counted from the earliest call, which need not be read first.
                 self._next_look_at = observation.at + DAY
             self.call_gate.add(call_input, observation, text)
         return is_first
@@ -308,8 +319,17 @@ class Trial(SavedState):
         if result is None or (result == self._last_announced(result) and not self._restriction_unannounced):
             return None
         self._restriction_unannounced = False
-        self.announced = result
+        self.announced, self._announced_at = result, now
         return result
+
+    def alarm_time(self, at: datetime) -> datetime:
+        """Return when an alarm is raised that a call of that time gave: after all that was decided before it.
+
+        Calls are read late, and consumers go by the time: an alarm from before the last decision or promotion would
+        count as answered by it.
+        """
+        decided = self._announced_at and self._announced_at + timedelta.resolution
+        return max(filter(None, (at, self.promotion.at, decided)))
 
     def _last_announced(self, result: TrialResult) -> TrialResult | None:
         """Return the last announced result.
@@ -329,6 +349,8 @@ class Trial(SavedState):
         share = self.expected_coverage.share(result.threshold, result.head_threshold, withheld)
         if share < _MIN_SHARE:
             return TrialResult("reject", withheld=withheld, coverage=share)
+        # A change discards what was proven before it, so this was proven since.
+        self.changes.lift()
         return self._announce(result, self._loosened_threshold(result), withheld, share)
 
     def _loosened_threshold(self, result: TrialResult) -> float | None:
@@ -483,12 +505,24 @@ class Trial(SavedState):
 
     def add_succession(self, model: str, call_input: Input, observation: Observation, request: Request) -> None:
         """Add the verdict by the answer of a model that is to succeed the teacher; see `SuccessionProof`."""
+        proof = self._proof_against(model, observation.at)
+        if proof is not None:
+            proof.add(call_input, observation, self.shape.call_text(request), self._n_max)
+
+    def count_succession_verdict(self, model: str, at: datetime, *, given: bool) -> None:
+        """Count a call answered by such a model that the judge was asked of."""
+        proof = self._proof_against(model, at)
+        if proof is not None:
+            proof.count_verdict(at, given=given)
+
+    def _proof_against(self, model: str, at: datetime) -> SuccessionProof | None:
+        """Return the proof against a model, begun anew if it is another than before; None against the teacher."""
         if model in self.changes.teachers:
-            return
+            return None
         if self.succession is None or self.succession.model != model:
-            gate = self.call_gate.without_evidence(observation.at - timedelta.resolution)
+            gate = self.call_gate.without_evidence(at - timedelta.resolution)
             self.succession = SuccessionProof(model, gate, self.withholding.without_verdicts())
-        self.succession.add(call_input, observation, self.shape.call_text(request), self._n_max)
+        return self.succession
 
     def succeed_teacher(self, retired: Collection[str], at: datetime, model: str | None = None) -> bool:
         """Go on with what is proven against the successor, as which `model` now answers; return whether it is proven.

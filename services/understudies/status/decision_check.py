@@ -58,6 +58,8 @@ def awaits_approval(state: TaskState, rules: TaskRules) -> StudentState | None:
     student = state.candidate
     if student is None or student.promotion.stage != "qualified" or rules.promotion != "manual":
         return None
+    if student.restriction is not None:
+        return None
     return student if state.steering.approved(student.name) is None else None
 
 

@@ -53,6 +53,13 @@ async def test_a_student_is_authorised_with_the_investment(office: BudgetHarness
     assert await office.tick(2) == []
 
 
+async def test_a_call_from_a_clock_far_ahead_ends_no_forecast(office: BudgetHarness) -> None:
+    await office.handle(teacher_call(0, 24 * 365 * 10), *teacher_calls(99, first=1))
+    await office.tick(0.1)
+    await office.handle(*teacher_calls(99, first=100))
+    assert await office.tick_stages(1) == [(student_name(), "authorised")]
+
+
 async def test_nothing_is_authorised_before_there_is_enough(office: BudgetHarness) -> None:
     await office.handle(*teacher_calls(59))
     assert await office.tick(1) == []
@@ -303,6 +310,26 @@ async def test_a_decision_of_before_the_change_gives_nothing_back(office: Budget
     await office.handle(change_event(hour=90))
     assert [move.share for move in await office.tick(90)] == [0.05]
     assert await office.tick(300) == []
+
+
+async def test_a_successor_that_waits_does_not_follow_on_what_was_proven_before_a_change(
+    office: BudgetHarness,
+) -> None:
+    hour = await office.start_successor_trial()
+    await office.tick(hour)
+    await office.handle(gate_decision(version=2, hour=hour + 20, coverage=0.55))
+    assert await office.tick_stages(hour + 20) == [(student_name(2), "qualified")]
+    await office.handle(change_event(2, hour=hour + 21, cause="teacher"), gate_decision("reject", hour=hour + 22))
+    assert await office.tick_stages(hour + 22) == [(student_name(), "retired")]
+    await office.handle(gate_decision(version=2, hour=hour + 50, coverage=0.55))
+    assert await office.tick_stages(hour + 50) == [(student_name(2), "promoted")]
+
+
+async def test_a_change_that_comes_before_its_promotion_is_read_restricts_it(office: BudgetHarness) -> None:
+    await office.start_trial()
+    await office.handle(change_event(hour=27))
+    await office.handle(promotion_stage("promoted", hour=26, artifact="artifact-1", threshold=0.8, share=1.0))
+    assert [move.share for move in await office.tick(28)] == [0.05]
 
 
 async def test_a_held_student_does_not_climb_the_ramp(office: BudgetHarness) -> None:

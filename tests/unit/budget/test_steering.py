@@ -9,6 +9,7 @@ from tests.support.budget_harness import (
     BudgetHarness,
     at_hour,
     audit_verdict,
+    change_event,
     drift_event,
     gate_decision,
     promotion_stage,
@@ -161,6 +162,18 @@ async def test_a_student_that_waits_for_approval_is_rejected_when_the_gates_chan
     await office.tick(26)
     await office.handle(gate_decision("reject", hour=50), decision("approve", 50, 1))
     assert await office.tick_stages(50) == [(student_name(), "rejected")]
+
+
+async def test_an_approval_waits_for_a_new_proof_after_a_change() -> None:
+    office = BudgetHarness(MANUAL)
+    await office.start_trial()
+    await office.handle(gate_decision(hour=26))
+    await office.tick(26)
+    await office.handle(change_event(hour=50, cause="teacher"), decision("approve", 51, 1))
+    await reload(office)
+    assert await office.tick_stages(51) == []
+    await office.handle(gate_decision(hour=90))
+    assert await office.tick_stages(90) == [(student_name(), "promoted")]
 
 
 # Retrain

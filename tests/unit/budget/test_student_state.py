@@ -111,10 +111,17 @@ def test_the_share_that_it_comes_back_to_is_the_one_of_before_all_changes() -> N
     assert (book.share_before, book.restriction and book.restriction.cause) == (1.0, "teacher")
 
 
-def test_only_a_student_in_force_is_held() -> None:
-    book = StudentState(promotion_stage("trained"))
+@pytest.mark.parametrize("stage", ["rejected", "demoted", "retired"])
+def test_a_student_that_is_over_is_not_held(stage: str) -> None:
+    book = StudentState(promotion_stage(stage))
     book.restrict_share(change_event())
     assert book.restriction is None
+
+
+def test_a_student_on_trial_is_held_without_a_share_to_come_back_to() -> None:
+    book = StudentState(promotion_stage("trained"))
+    book.restrict_share(change_event())
+    assert (book.restriction is not None, book.share_before) == (True, 0.0)
 
 
 @pytest.mark.parametrize(

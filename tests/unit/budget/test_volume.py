@@ -55,6 +55,21 @@ def test_after_a_long_silence_history_begins_anew() -> None:
     assert volume.hourly_counts(at_hour(10 * MAX_HOURS + 2)) == [1, 0]
 
 
+def test_a_call_from_a_clock_far_ahead_is_left_out_once_the_time_is_known() -> None:
+    volume = seen(0, 1)
+    assert volume.hourly_counts(at_hour(2)) == [1, 1]
+    volume.record(at_hour(100 * MAX_HOURS))
+    volume.record(at_hour(2))
+    assert volume.hourly_counts(at_hour(3)) == [1, 1, 1]
+
+
+def test_counts_that_begin_far_ahead_are_forgotten() -> None:
+    volume = seen(100 * MAX_HOURS)
+    assert volume.hourly_counts(at_hour(2)) == []
+    volume.record(at_hour(2))
+    assert volume.hourly_counts(at_hour(3)) == [1]
+
+
 @given(
     st.lists(st.floats(0, 3 * MAX_HOURS, allow_nan=False), max_size=30), st.floats(0, 4 * MAX_HOURS, allow_nan=False)
 )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.chat_messages import assistant_message
 from tests.support.datasets import TASK
 from tests.support.trials import (
     ARTIFACT,
@@ -27,7 +28,7 @@ from tests.support.trials import (
 )
 
 from understudies.datasets.object_store import ObjectStore
-from understudies.events import Drift, Event, GateDecision, Invocation, Route, Verdict
+from understudies.events import Drift, Event, GateDecision, Invocation, Message, Response, Route, Verdict
 from understudies.runtime.errors import RetryLater
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.rules.task import TaskRules
@@ -35,6 +36,7 @@ from understudies.stats.coverage import thin_thresholds
 from understudies.students.base import request_text
 
 STUDENT = f"{TASK}@1"
+[TEACHER] = {example.teacher for example in dataset().examples}
 
 
 @pytest.fixture
@@ -170,6 +172,23 @@ async def test_where_the_student_fails_the_other_calls_are_judged(files: ObjectS
     assert [verdict.invocation for verdict in verdicts] == [calls[index].id for index in (0, 1, 3)]
 
 
+async def test_a_student_that_breaks_holds_up_no_audit_of_another_task(files: ObjectStore) -> None:
+    def breaking(text: str) -> tuple[str, float]:
+        raise RuntimeError(text)
+
+    student = ScriptedStudent()
+    bench = await in_service(files, student)
+    other = "other"
+    trained = bench.promotion("trained")
+    await bench.handle(trained.model_copy(update={"id": "other", "task": other, "student": f"{other}@1"}))
+    [call] = served(1)
+    await bench.handle(call)
+    student.rule = breaking
+    calls = traffic(0, 2, task=other)
+    verdicts = events_of_type(Verdict, await bench.handle(*calls, audit_of(call, "another")))
+    assert [verdict.phase for verdict in verdicts] == ["audit"]
+
+
 # Decisions
 
 
@@ -187,6 +206,13 @@ async def test_a_student_that_agrees_is_promoted_at_the_next_day(files: ObjectSt
     chosen: Any = found.evidence["chosen"]
     assert (chosen["threshold"], chosen["agreement"], chosen["passed"]) == (found.threshold, 1.0, True)
     assert await bench.look(3.5) == await bench.look(4) == []
+
+
+async def test_a_first_call_from_a_clock_far_ahead_puts_no_look_off(files: ObjectStore) -> None:
+    bench = await on_trial(files)
+    first, *calls = traffic(0, 300)
+    await bench.handle(first.model_copy(update={"at": first.at + timedelta(days=3650)}), *calls)
+    assert decision(await bench.look(3)).decision == "promote"
 
 
 async def test_a_student_that_disagrees_is_rejected_with_the_numbers(files: ObjectStore) -> None:
@@ -472,6 +498,24 @@ async def test_a_broken_contract_is_published_with_the_agreement_after_it(files:
     assert 22 <= found.audited <= 27
 
 
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(message=Message(role="assistant", content=None)),
+        Response(message=assistant_message("let me look"), finish_reason="pause_turn"),
+    ],
+)
+async def test_an_audit_that_the_teacher_did_not_answer_speaks_against_nobody(
+    files: ObjectStore, response: Response
+) -> None:
+    bench = await in_service(files)
+    calls = served(10)
+    await bench.handle(*calls)
+    audits = [audit_of(call, "").model_copy(update={"response": response}) for call in calls]
+    assert await bench.handle(*audits) == []
+    assert bench.app.evaluation.trials[STUDENT].audit_count == 0
+
+
 async def test_an_audit_of_a_student_that_is_not_on_trial_says_nothing(files: ObjectStore) -> None:
     bench = await on_trial(files)
     await bench.handle(bench.promotion("retired"))
@@ -629,6 +673,63 @@ async def test_a_shift_of_traffic_holds_the_student_until_it_is_proven_anew(file
 
     await bench.handle(*[call.model_copy(update={"at": call.at + timedelta(days=1)}) for call in traffic(400, 400)])
     assert [("held" in found.reason) for found in events_of_type(GateDecision, await bench.look(3))] == [False]
+
+
+@pytest.mark.parametrize("qualified", [False, True])
+async def test_a_change_after_it_was_announced_is_told_and_holds_it_until_it_is_proven_anew(
+    files: ObjectStore, qualified: bool
+) -> None:
+    student = ScriptedStudent()
+    bench = await on_trial(files, student)
+    await bench.handle(*traffic(0, 300, model=TEACHER))
+    announced = decision(await bench.look(3))
+    if qualified:
+        # Its snapshot is lost meanwhile.
+        await bench.restart()
+        await bench.handle(bench.promotion("qualified", at=TRAINED + timedelta(days=3)))
+    student.rule = wrong
+    changed = [
+        call.model_copy(update={"at": call.at + timedelta(days=4)}) for call in traffic(300, 20, model="teacher-2")
+    ]
+    [drift] = events_of_type(Drift, await bench.handle(*changed))
+    assert (drift.student, drift.tier, drift.cause, drift.drifted) == (STUDENT, "warn", "teacher", False)
+
+    # It was promoted before that was known.
+    at = TRAINED + timedelta(days=4, hours=1)
+    await bench.handle(bench.promotion("promoted", at=at, share=1.0, threshold=announced.threshold))
+    held = decision(await bench.look(4.1))
+    assert (held.decision, held.evidence["held"]) == ("promote", "teacher")
+
+
+async def test_a_change_before_anything_is_announced_begins_the_proof_anew_and_is_no_news(files: ObjectStore) -> None:
+    bench = await on_trial(files)
+    await bench.handle(*traffic(0, 100, hours=12, model=TEACHER))
+    calls = traffic(100, 300, model="teacher-2")
+    changed = [call.model_copy(update={"at": call.at + timedelta(days=1)}) for call in calls]
+    assert events_of_type(Drift, await bench.handle(*changed)) == []
+    found = decision(await bench.look(4))
+    assert (found.decision, found.evidence["held"]) == ("promote", None)
+    assert bench.app.evaluation.trials[STUDENT].changes.restriction is None
+
+
+async def test_an_alarm_of_calls_that_are_read_late_comes_after_what_was_decided_before(files: ObjectStore) -> None:
+    bench = await in_service(files)
+    await bench.handle(*traffic(0, 300))
+    announced = decision(await bench.look(3))
+    assert announced.at == TRAINED + timedelta(days=3)
+    await bench.restart(json.loads(json.dumps(bench.app.state())))
+    unsure = [
+        call.model_copy(update={"student": STUDENT, "confidence": 0.3})
+        for call in traffic(400, 120, hours=12, reason="low_confidence")
+    ]
+    [warning] = events_of_type(Drift, await bench.handle(*unsure))
+    assert (warning.cause, warning.at > announced.at) == ("traffic", True)
+
+    ramped = bench.promotion("promoted", at=TRAINED + timedelta(days=4), share=1.0, threshold=announced.threshold)
+    calls = served(4)
+    await bench.handle(ramped, *calls)
+    [alarm] = events_of_type(Drift, await bench.handle(*(audit_of(call, "another") for call in calls)))
+    assert (alarm.tier, alarm.at) == ("contract", ramped.at), "routers heed an alarm since the promotion"
 
 
 async def test_what_a_student_serves_for_want_of_money_is_no_shift_of_traffic(files: ObjectStore) -> None:

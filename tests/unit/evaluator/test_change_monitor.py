@@ -100,6 +100,21 @@ def test_what_asks_for_a_whole_proof_replaces_what_asks_for_a_look_and_not_the_o
     assert changes.restriction == CanaryRestriction("traffic", SATURDAY)
 
 
+def test_a_kind_of_day_that_begins_under_another_restriction_is_asked_about_after_it() -> None:
+    changes = judged(new(), MONDAY, 100)
+    changes.on_coverage_shift(SATURDAY - timedelta(days=1))
+    assert changes.observe_served(SATURDAY, 0.5) is None
+    changes.lift()
+    later = SATURDAY + timedelta(hours=6)
+    assert changes.observe_served(later, 0.5) == CanaryRestriction("calendar", later)
+
+
+def test_a_second_retirement_begins_the_proof_under_way_anew() -> None:
+    changes = new()
+    changes.on_retirement(MONDAY)
+    assert changes.on_retirement(SATURDAY) == changes.restriction == CanaryRestriction("teacher", SATURDAY)
+
+
 def test_another_teacher_begins_the_proof_under_way_anew() -> None:
     changes = new()
     changes.on_coverage_shift(SATURDAY)

@@ -22,6 +22,7 @@ from tests.support.trials import (
 from understudies.datasets.object_store import ObjectStore
 from understudies.evaluator.trial import Trial
 from understudies.events import Drift, GateDecision, Invocation, Response, Route, Verdict, position
+from understudies.judges.base import AGREEMENT, Judgement
 from understudies.runtime.rules.rules import Rules
 from understudies.runtime.rules.teacher import TeacherSpec
 from understudies.students.base import text_answer
@@ -111,6 +112,25 @@ async def test_a_student_that_is_not_proven_by_the_day_goes_back_to_the_canary_s
     assert (drift.cause, drift.drifted) == ("teacher", False)
     trial = trial_of(bench)
     assert (trial.succession, trial.call_gate.collected, trial.call_gate.since) == (None, 0, TRAINED + 10 * DAY)
+
+
+async def test_hours_without_a_judge_let_the_others_prove_nothing_against_the_successor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = await in_service(tmp_path)
+
+    async def judge_some(judge: Any, pairs: Sequence[Any], wait_s: float) -> list[Judgement | None]:
+        return [AGREEMENT if is_morning else None for _ in pairs]
+
+    monkeypatch.setattr("understudies.evaluator.evaluation.judge_pairs", judge_some)
+    for call in asked_about(calls_of(100, 600, 2, days=4)):
+        is_morning = (call.at - TRAINED) % DAY < DAY / 2
+        await bench.handle(call)
+    await bench.restart(bench.app.state())
+    await bench.look(7)
+    proof = trial_of(bench).succession
+    assert proof is not None
+    assert (proof.is_proven, proof.call_gate.tail_gate.n) == (False, 0)
 
 
 async def test_answers_of_two_models_are_never_one_proof(tmp_path: Path) -> None:

@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from tests.support.budget_harness import TASK, BudgetHarness, at_hour, gate_decision, student_name, teacher_calls
+from tests.support.budget_harness import (
+    TASK,
+    BudgetHarness,
+    at_hour,
+    change_event,
+    gate_decision,
+    student_name,
+    teacher_calls,
+)
 from tests.unit.budget.test_steering import MANUAL, decision
 
 from understudies.events import SteeringAction
@@ -72,6 +80,10 @@ async def test_a_qualified_student_is_approved_once_and_no_other() -> None:
     waiting = awaits_approval(house.app.task_state(TASK), house.rules.for_task(TASK))
     assert waiting is not None
     assert check(house, "approve") == waiting.name == student_name()
+    task = house.app.task_state(TASK)
+    task.fold(change_event(hour=26, cause="teacher"))
+    assert awaits_approval(task, house.rules.for_task(TASK)) is None, "it is to be proven anew first"
+    task.students[student_name()].lift_restriction()
     await house.handle(decision("approve", 27, 1))
     assert awaits_approval(house.app.task_state(TASK), house.rules.for_task(TASK)) is None
 

@@ -1,9 +1,8 @@
 """The gates over calls: every unbiased call after the dataset's last, at its frequency in traffic."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from understudies.datasets.conversations import Conversation
@@ -90,12 +89,11 @@ class CallGate(SavedState):
     def place_bets(self, until: datetime) -> list[Conversation[Observation]]:
         """Feed the gates with the conversations that were complete by then, given their usual duration; return them."""
         conversations = self._pending.pop_due(until, self._shape.duration)
-        counts: Counter[tuple[str, date]] = Counter()
         for conversation in conversations:
             observations = shuffle_observations(conversation, self._student)[: self._shape.w_max]
             tail = [observation for observation in observations if observation.head is None]
             _bet(self.tail_gate, tail, self._shape.w_max)
-            if tail and self.near_copies.admit(tail[0].copies, tail[0].at.date(), counts):
+            if tail and self.near_copies.admit(tail[0].copies, tail[0].at.date()):
                 _bet(self.capped_gate, tail, self._shape.w_max)
             if self.head_gate is not None:
                 _bet(

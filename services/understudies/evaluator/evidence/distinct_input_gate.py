@@ -1,7 +1,6 @@
 """The gate over distinct inputs: those that the student was not trained on, each counted once."""
 
-from collections import Counter
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from understudies.datasets.conversations import Conversation
@@ -74,12 +73,11 @@ class DistinctInputGate(SavedState):
     def place_bets(self, until: datetime) -> list[tuple[Conversation[Observation], Observation]]:
         """Feed the gate with the complete conversations; return those counted, each with a representative verdict."""
         counted: list[tuple[Conversation[Observation], Observation]] = []
-        counts: Counter[tuple[str, date]] = Counter()
         for conversation in self._pending.pop_due(until, self._shape.duration):
             observations = shuffle_observations(conversation, self._student)[: self._shape.w_max]
             self._mark_used(conversation)
             representative = observations[0]
-            if not self.near_copies.admit(representative.copies, representative.at.date(), counts):
+            if not self.near_copies.admit(representative.copies, representative.at.date()):
                 continue
             self.gate.bet(
                 [ScoredCall(observation.score, observation.confidence) for observation in observations],

@@ -35,6 +35,9 @@ def _by_group(days: dict[date, Counter[str]]) -> dict[str, Counter[date]]:
     return groups
 
 
+_Days = Annotated[dict[date, Counter[str]], As(dict[str, Counter[date]], read=_by_day, write=_by_group)]
+
+
 class NearCopyCap(SavedState):
     """Cap the evidence that near copies of one text contribute in a day.
 
@@ -46,14 +49,17 @@ class NearCopyCap(SavedState):
     _share: Annotated[float, Key(default=lambda: MIN_DAILY_SHARE)]
     _groups: Annotated[NearCopyGroups, Key("words")]
     # In memory by day: most groups have one, and a counter for each group would take half a kilobyte.
-    _days: Annotated[dict[date, Counter[str]], As(dict[str, Counter[date]], read=_by_day, write=_by_group)]
+    _days: _Days
     _totals: Counter[date]
+    _admitted: Annotated[_Days, Key("admitted", default=dict)]
+    """The verdicts that count: those of a day may come to several looks, which do not end with it."""
 
     def __init__(self, share: float = MIN_DAILY_SHARE) -> None:
         self._share = share
         self._groups = NearCopyGroups()
         self._days = {}
         self._totals = Counter()
+        self._admitted = {}
 
     @classmethod
     def _migrate(cls, state: Any) -> Any:
@@ -87,12 +93,15 @@ class NearCopyCap(SavedState):
         # A day whose texts all came once has none left.
         return self._days.get(day, Counter[str]())[group]
 
-    def admit(self, group: str | None, day: date, counts: Counter[tuple[str, date]]) -> bool:
-        """Count one more verdict of a group and day in `counts`; return whether it is within the limit."""
+    def admit(self, group: str | None, day: date) -> bool:
+        """Return whether one more verdict of a group and day is within the limit, and so counts."""
         if group is None:
             return True
-        counts[group, day] += 1
-        return counts[group, day] <= self.limit(group, day)
+        admitted = self._admitted.setdefault(day, Counter())
+        if admitted[group] >= self.limit(group, day):
+            return False
+        admitted[group] += 1
+        return True
 
     def expire(self, now: date) -> None:
         """Discard days outside the retention, and texts that occurred only on those."""
@@ -100,6 +109,7 @@ class NearCopyCap(SavedState):
         yesterday = now - timedelta(days=1)
         candidates = dict.fromkeys(name for day, counts in self._days.items() if day < yesterday for name in counts)
         self._days = {day: counts for day, counts in self._days.items() if day in self._totals}
+        self._admitted = {day: counts for day, counts in self._admitted.items() if day in self._totals}
         recent = [counts for day, counts in self._days.items() if day >= yesterday]
         for name in candidates:
             came_once = sum(counts.get(name, 0) for counts in self._days.values()) < _LEAST_KEPT

@@ -156,6 +156,19 @@ def test_near_copies_of_a_day_count_as_calls_and_not_beyond_their_share_where_th
     assert forward.passed_flags == [False, False], "both have to pass"
 
 
+def test_near_copies_of_a_day_are_capped_once_where_a_look_divides_the_day() -> None:
+    forward = new()
+    midnight = 24 - START.hour
+    burst(forward, 200, midnight + 1)
+    forward.place_bets(at(midnight + 12))
+    restored = CallGate.from_state(json.loads(json.dumps(forward.state())))
+    restored.attach(SHAPE, "triage@1")
+    for gate in (forward, restored):
+        burst(gate, 200, midnight + 13)
+        gate.place_bets(at(midnight + 36))
+        assert (gate.tail_gate.n, gate.capped_gate.n) == (400, 20)
+
+
 def test_calls_of_texts_that_come_on_usual_days_are_not_capped() -> None:
     forward = new()
     for day in range(4):

@@ -86,6 +86,16 @@ def test_a_burst_of_near_copies_makes_a_twentieth_of_a_days_verdicts() -> None:
     assert not add(distinct, incident(399), 30), "what did not count is spent all the same"
 
 
+def test_a_burst_counts_once_where_a_look_divides_its_day() -> None:
+    distinct = new()
+    midnight = 24 - START.hour
+    for number in range(400):
+        add(distinct, incident(number), midnight + (1 if number < 200 else 13))
+    distinct.place_bets(at(midnight + 12))
+    distinct.place_bets(at(midnight + 36))
+    assert distinct.gate.n == 20
+
+
 def test_what_of_a_burst_counts_has_nothing_to_do_with_the_verdict() -> None:
     def first_counted(score: float) -> list[str]:
         distinct = new()

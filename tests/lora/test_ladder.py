@@ -3,12 +3,14 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.chat_messages import assistant_message, tool_call_message
 from tests.support.datasets import intents
+from tests.support.orders import make_orders
 
-from understudies.datasets.dataset import Dataset
+from understudies.datasets.dataset import Dataset, Example
 from understudies.events import Request
 from understudies.judges.registry import parse_judge
 from understudies.students.base import Answer, Student, close_student
@@ -78,6 +80,23 @@ def test_a_student_that_calls_functions_is_trained_and_answers_with_calls(base_f
     [answer] = asyncio.run(ask(trained.student, calls.examples[1].request))
     [call] = answer.message.tool_calls or ()
     assert (call.function.name, call.function.arguments) == ("track", '{"urgent": 1}')
+
+
+def test_a_student_whose_answers_an_extractor_finds_too_is_checked_by_one(base_folder: Path) -> None:
+    orders = [replace_split(one, number) for number, one in enumerate(make_orders(240, seed=1))]
+    judge = parse_judge("json")
+    trained = train_lora(TrainingData(Dataset("t", tuple(orders)), judge, 1), settings(base_folder, max_steps=2))
+    assert isinstance(trained, TrainedStudent)
+    metrics: Any = trained.metrics["verifier"]
+    assert metrics["confirmed"] == 0.0, "two steps teach it nothing, and noise is not confirmed"
+    assert isinstance(trained.student, LoraStudent)
+    engine = LlamaCppEngine(LoraServingSettings(base=str(base_folder), slot_tokens=512, engine_threads=1))
+    assert LoraStudent.from_files(trained.files, engine).to_files() == trained.files
+
+
+def replace_split(example: Example, number: int) -> Example:
+    """One in five for validation."""
+    return example.model_copy(update={"split": "validation" if number % 5 == 0 else "train"})
 
 
 async def ask(student: Student, request: Request) -> list[Answer]:

@@ -5,17 +5,21 @@ from pathlib import Path
 import pytest
 from tests.support.lora_adapters import adapter_files
 from tests.support.lora_students import question, student
+from tests.support.orders import make_orders
 
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.object_store import ObjectStore
 from understudies.events import request_of
+from understudies.judges.registry import parse_judge
 from understudies.students.artifact import Manifest, write_artifact
 from understudies.students.base import ConfidenceTooLow, StudentError
 from understudies.students.calibration import Calibration
+from understudies.students.extractor.student import ExtractorStudent
 from understudies.students.lora.llama_cpp import LlamaCppEngine
 from understudies.students.lora.settings import LoraServingSettings
 from understudies.students.lora.student import LoraStudent
 from understudies.students.student_cache import StudentCache
+from understudies.students.verifier import Verifier
 
 ASKED = question("where is my order")
 
@@ -41,6 +45,39 @@ async def test_its_confidence_is_the_calibrated_probability_of_the_answer(one: L
     [other] = await calibrated.answer([ASKED])
     assert other.text == answer.text
     assert other.confidence > answer.confidence
+
+
+async def test_a_verifier_that_contradicts_lowers_its_confidence_and_one_without_an_answer_does_not(
+    one: LoraStudent,
+) -> None:
+    """The tiny base writes noise, which no extractor agrees with."""
+    orders = make_orders(240, seed=1)
+    verifier = Verifier(ExtractorStudent.fit(orders, parse_judge("json"), seed=1), parse_judge("json"))
+    alone = Calibration(slope=0.01, lead=0.01, bias=2.0)
+    checked = one.with_calibration(alone.model_copy(update={"confirmation": 2.0, "trust": 1.0}), verifier)
+    asked = orders[0].request.model_copy(update={"parameters": {"max_tokens": 12}})
+    [before] = await one.with_calibration(alone).answer([asked])
+    [after] = await checked.answer([asked])
+    assert after.text == before.text
+    assert after.confidence < before.confidence - 0.1
+    [unknown] = await checked.answer([ASKED])
+    [unchecked] = await one.with_calibration(alone).answer([ASKED])
+    assert unknown.confidence == pytest.approx(unchecked.confidence, rel=1e-3)
+    # It may still be confirmed until it has ended, so it is not given up for the verifier's sake.
+    assert (await checked.answer_until(asked, after.confidence * 0.99)).text == after.text
+
+
+async def test_a_student_that_weighs_a_verifier_is_not_served_without_it(
+    one: LoraStudent, settings: LoraServingSettings
+) -> None:
+    verifier = Verifier(
+        ExtractorStudent.fit(make_orders(240, seed=1), parse_judge("json"), seed=1), parse_judge("json")
+    )
+    files = one.with_calibration(Calibration(trust=1.0), verifier).to_files()
+    engine = LlamaCppEngine(settings)
+    assert LoraStudent.from_files(files, engine).to_files() == files
+    with pytest.raises(ArtifactError, match="a verifier, which is missing"):
+        LoraStudent.from_files({name: data for name, data in files.items() if "verifier" not in name}, engine)
 
 
 async def test_it_is_given_up_as_soon_as_it_can_no_longer_be_sure_enough(one: LoraStudent) -> None:

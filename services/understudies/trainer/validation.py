@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
@@ -37,11 +37,12 @@ class NoVerdicts(RetryLater):
 
 @dataclass(frozen=True, slots=True)
 class ValidationCall:
-    """Validation call: the student's confidence, whether the teacher agreed, and the cost if known."""
+    """Validation call: the student's confidence, whether the teacher agreed, the cost if known, and the answer."""
 
     confidence: float
     agreed: bool
     cost_usd: Decimal | None = None
+    message: Message | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,9 @@ def judge_student(
     with counting_lost(unreported or CostSum(), lambda: paid):
         verdicts = iter(judge_answers(judge, pairs))
     return tuple(
-        ValidationCall(0.0, False) if answer is None else ValidationCall(answer.confidence, next(verdicts), cost)
+        ValidationCall(0.0, False)
+        if answer is None
+        else ValidationCall(answer.confidence, next(verdicts), cost, answer.message)
         for answer, cost in zip(answers, costs, strict=True)
     )
 

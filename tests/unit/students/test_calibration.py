@@ -9,10 +9,19 @@ from hypothesis import strategies as st
 
 from understudies.datasets.errors import ArtifactError
 from understudies.students import calibration
-from understudies.students.calibration import Calibration, calibration_error, cross_fit
+from understudies.students.calibration import Calibration, Check, calibration_error, cross_fit, log_loss
 
 LOGS = st.floats(max_value=0.0, allow_nan=False)
 MAPS = st.builds(Calibration, slope=st.floats(1e-3, 100), lead=st.floats(0, 100), bias=st.floats(-100, 100))
+CHECKED_MAPS = st.builds(
+    Calibration,
+    slope=st.floats(1e-3, 100),
+    lead=st.floats(0, 100),
+    bias=st.floats(-100, 100),
+    confirmation=st.floats(0, 100),
+    trust=st.floats(0, 100),
+)
+CHECKS = st.builds(Check, st.booleans(), st.floats(0, 1))
 VERDICTS = st.lists(st.tuples(st.floats(-800, 0), st.booleans()), max_size=40)
 ULPS = 1e-12
 
@@ -135,3 +144,62 @@ def test_the_identity_needs_no_file_and_old_artifacts_have_none() -> None:
 def test_a_damaged_calibration_is_refused(text: bytes) -> None:
     with pytest.raises(ArtifactError, match="calibration is invalid"):
         Calibration.from_files({"calibration.json": text})
+
+
+def checked(n: int, seed: int = 3) -> tuple[list[float], list[bool], list[Check | None]]:
+    """Answers whose probability says little; a verifier agrees with most right ones and a tenth of the wrong ones."""
+    draw = random.Random(seed)
+    sums, agreed, checks = [], [], list[Check | None]()
+    for _ in range(n):
+        right = draw.random() < 0.8
+        sums.append(-draw.gammavariate(2, 1 if right else 1.5))
+        agreed.append(right)
+        checks.append(Check(draw.random() < (0.9 if right else 0.1), 0.9) if draw.random() < 0.9 else None)
+    return sums, agreed, checks
+
+
+@given(known=CHECKED_MAPS, check=st.one_of(st.none(), CHECKS), one=LOGS, other=LOGS)
+def test_with_a_check_too_confidence_never_rises_as_the_sum_falls(
+    known: Calibration, check: Check | None, one: float, other: float
+) -> None:
+    low, high = sorted((one, other))
+    assert 0.0 <= known(low, check) <= known(high, check) + ULPS <= 1.0 + ULPS
+
+
+@given(known=CHECKED_MAPS, check=CHECKS, so_far=LOGS, further=LOGS)
+def test_no_answer_ends_with_more_confidence_than_its_bound(
+    known: Calibration, check: Check, so_far: float, further: float
+) -> None:
+    assert known(so_far + further, check) <= known.upper_bound(so_far, check.confidence) + ULPS
+    assert known(so_far + further) <= known.upper_bound(so_far) + ULPS
+
+
+@given(known=CHECKED_MAPS, s=LOGS, confidence=st.floats(0.5, 1))
+def test_a_confirmed_answer_is_surer_than_a_contradicted_one(known: Calibration, s: float, confidence: float) -> None:
+    assert known(s, Check(True, confidence)) >= known(s) - ULPS >= known(s, Check(False, confidence)) - 2 * ULPS
+
+
+def test_checks_of_a_verifier_that_tells_right_from_wrong_are_weighed() -> None:
+    sums, agreed, checks = checked(400)
+    fitted = Calibration.fit(sums, agreed, checks)
+    assert fitted.needs_verifier
+    assert fitted(-2.0, Check(True, 0.9)) > 0.9
+    assert fitted(-2.0, Check(False, 0.9)) < 0.5
+    assert log_loss(cross_fit(sums, agreed, checks), agreed) < 0.8 * log_loss(cross_fit(sums, agreed), agreed)
+    assert Calibration.from_files(fitted.to_files()) == fitted
+
+
+def test_a_verifier_that_agrees_at_random_hardly_counts() -> None:
+    sums, agreed, _ = checked(400)
+    draw = random.Random(4)
+    fitted = Calibration.fit(sums, agreed, [Check(draw.random() < 0.5, 0.5) for _ in sums])
+    assert fitted(-2.0, Check(True, 0.5)) - fitted(-2.0, Check(False, 0.5)) < 0.05
+
+
+def test_without_a_verifier_the_file_is_as_it_was() -> None:
+    assert b"trust" not in b"".join(Calibration(slope=0.5).to_files().values())
+
+
+def test_as_many_checks_as_answers_are_needed() -> None:
+    with pytest.raises(ValueError, match="do not match"):
+        Calibration.fit([-1.0, -2.0], [True, False], [None])

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from understudies.students.calibration import Check
 from understudies.trainer.calibration import calibrate
 from understudies.trainer.validation import Validation, ValidationCall
 
@@ -69,3 +70,27 @@ def test_it_changes_no_order_and_so_no_coverage(calls: list[tuple[float, bool]])
     assert seen == sorted(seen)
     before, after = Validation(judged, 0.8), Validation(found.validation_calls, 0.8)
     assert before.expected_coverage == after.expected_coverage
+
+
+def test_a_verifier_counts_where_it_foretells_agreement() -> None:
+    judged = played(300)
+    draw = random.Random(9)
+    knowing = [Check(one.agreed if draw.random() < 0.9 else not one.agreed, 0.9) for one in judged]
+    tossing = [Check(draw.random() < 0.5, 0.5) for _ in judged]
+    helped, unhelped, without = calibrate(judged, knowing), calibrate(judged, tossing), calibrate(judged)
+    assert helped.calibration.needs_verifier
+    told: Any = helped.metrics["verifier"]
+    assert told["log_loss_after"] < told["log_loss_before"]
+    assert told["confirmed_right"] > 0.9
+    assert Validation(helped.validation_calls, 0.95).expected_coverage > (
+        Validation(without.validation_calls, 0.95).expected_coverage + 0.1
+    )
+    told = unhelped.metrics["verifier"]
+    assert unhelped.calibration.needs_verifier == (told["log_loss_after"] < told["log_loss_before"])
+
+
+def test_an_answer_that_is_none_has_no_check() -> None:
+    judged = [*played(50), ValidationCall(0.0, False)]
+    result = calibrate(judged, [None] * 51)
+    assert result.validation_calls[-1] == judged[-1]
+    assert not result.calibration.needs_verifier

@@ -1,11 +1,10 @@
 """What students that generate their answers have in common: many at once, and giving up those without hope."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from understudies.events import Request
 from understudies.students.base import Answer, ConfidenceTooLow, GeneratingStudent
-from understudies.students.calibration import Calibration
 from understudies.students.endpoint.client import ProgressCallback
 from understudies.students.endpoint.generation import Generation
 
@@ -21,11 +20,16 @@ async def answer_all(student: GeneratingStudent, requests: Sequence[Request]) ->
     return answers
 
 
-def abort_if_hopeless(calibration: Calibration, floor: float, max_tokens: int | None) -> ProgressCallback:
-    """Return what raises ConfidenceTooLow once a partial answer cannot reach `floor`, or exceeds `max_tokens`."""
+def abort_if_hopeless(
+    most_confident: Callable[[float], float], floor: float, max_tokens: int | None
+) -> ProgressCallback:
+    """Return what raises ConfidenceTooLow once a partial answer cannot reach `floor`, or exceeds `max_tokens`.
+
+    `most_confident` maps the sum of log-probabilities so far to the confidence that the whole answer has at most.
+    """
 
     def check(generation: Generation) -> None:
-        bound = calibration(generation.log_sum)
+        bound = most_confident(generation.log_sum)
         if bound < floor:
             raise ConfidenceTooLow(bound, generation.usage)
         if max_tokens is not None and generation.tokens > max_tokens:

@@ -19,6 +19,7 @@ from understudies.students.lora.base_model import BaseShape
 from understudies.students.lora.engine import EngineKind, LoraEngine, ServedAdapter
 from understudies.students.lora.gguf_adapter import GGUF_FILE
 from understudies.students.lora.prompt import read_answer, to_turns
+from understudies.students.verifier import Verifier
 
 MANIFEST_FILE: Final = "lora.json"
 _REMEDIES: Final[Mapping[EngineKind, str]] = {
@@ -46,7 +47,10 @@ class LoraManifest(BaseModel):
 
 
 class LoraStudent:
-    """Student whose adapter an engine serves; its confidence is the calibrated probability of the whole answer."""
+    """Student whose adapter an engine serves; its confidence is the calibrated probability of the whole answer.
+
+    With a verifier, the confidence depends on whether its own answer agrees, too.
+    """
 
     kind = "lora"
 
@@ -57,12 +61,14 @@ class LoraStudent:
         engine: LoraEngine,
         *,
         calibration: Calibration | None = None,
+        verifier: Verifier | None = None,
     ) -> None:
         self.manifest = manifest
         self._files = dict(adapter)
         self._served = ServedAdapter(self._files, manifest.base, manifest.base_digest)
         self._engine = engine
         self._calibration = calibration or Calibration()
+        self._verifier = verifier
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """Return one answer for each request; raises the first StudentError once all have ended."""
@@ -71,7 +77,9 @@ class LoraStudent:
     async def answer_until(self, request: Request, floor: float, max_tokens: int | None = None) -> Answer:
         """Return the answer; raises ConfidenceTooLow once it cannot reach `floor` or exceeds `max_tokens`."""
         body = self._body(request)
-        give_up = abort_if_hopeless(self._calibration, floor, max_tokens)
+        own = await self._verifier.answer(request) if self._verifier is not None else None
+        of_own = None if own is None else own.confidence
+        give_up = abort_if_hopeless(lambda s: self._calibration.upper_bound(s, of_own), floor, max_tokens)
         async with self._engine.route(self._served) as route:
             generation = await route.chat.complete({**body, **route.fields}, give_up)
         is_cut = generation.finish_reason == "length"
@@ -79,8 +87,10 @@ class LoraStudent:
             raise StudentError(f"the answer did not end within {self.manifest.answer_tokens} tokens")
         if (log_probability := generation.log_probability) is None:
             raise StudentError("the engine reported no log-probabilities, and so no confidence")
-        reason = "length" if is_cut else None
-        return Answer(_read(generation), self._calibration(log_probability), generation.usage, reason)
+        message = _read(generation)
+        check = self._verifier.check(own, message) if self._verifier is not None else None
+        confidence = self._calibration(log_probability, check)
+        return Answer(message, confidence, generation.usage, "length" if is_cut else None)
 
     def cost(self, usage: Usage) -> Decimal | None:
         """Return the price of a usage in US dollars; None if no price was measured."""
@@ -91,15 +101,17 @@ class LoraStudent:
         """Unload the adapter once the calls in progress have ended; a later answer loads it again."""
         await self._engine.unload(self._served.name)
 
-    def with_calibration(self, calibration: Calibration) -> "LoraStudent":
-        """Return a copy of the student with another calibration."""
+    def with_calibration(self, calibration: Calibration, verifier: Verifier | None = None) -> "LoraStudent":
+        """Return a copy of the student with another calibration, and with the verifier whose checks it weighs."""
         student = copy.copy(self)
         student._calibration = calibration
+        student._verifier = verifier
         return student
 
     def to_files(self) -> dict[str, bytes]:
         manifest = json.dumps(self.manifest.model_dump(mode="json"), sort_keys=True).encode()
-        return {**self._files, MANIFEST_FILE: manifest, **self._calibration.to_files()}
+        checked_by = {} if self._verifier is None else self._verifier.to_files()
+        return {**self._files, MANIFEST_FILE: manifest, **self._calibration.to_files(), **checked_by}
 
     @classmethod
     def from_files(cls, content: Mapping[str, bytes], engine: LoraEngine) -> "LoraStudent":
@@ -124,7 +136,10 @@ class LoraStudent:
                 f"the student was validated with {manifest.engine}, and {engine.kind} is to serve it, whose "
                 f"confidences are others: {_REMEDIES[manifest.engine]}, or train it again"
             )
-        return cls(manifest, files, engine, calibration=Calibration.from_files(content))
+        calibration, verifier = Calibration.from_files(content), Verifier.from_files(content)
+        if calibration.needs_verifier and verifier is None:
+            raise ArtifactError("the calibration of the LoRA student weighs the checks of a verifier, which is missing")
+        return cls(manifest, files, engine, calibration=calibration, verifier=verifier)
 
     def _body(self, request: Request) -> dict[str, Any]:
         turns = to_turns(request)

@@ -16,10 +16,13 @@ from pydantic import JsonValue
 
 from understudies.datasets.dataset import Example
 from understudies.datasets.errors import ArtifactError
-from understudies.judges.fallible import judge_materials
+from understudies.judges.fallible import is_slow, judge_materials
 from understudies.judges.materials import JudgeUnavailableError
-from understudies.runtime.errors import ConfigurationError
+from understudies.runtime.errors import SERVICE_ERRORS, ConfigurationError
 from understudies.students.base import StudentError, close_student
+from understudies.students.calibration import Check
+from understudies.students.extractor.obstacles import NotExtractable
+from understudies.students.extractor.student import ExtractorStudent
 from understudies.students.lora.adapter import CONFIG_FILE, WEIGHTS_FILE, read_adapter
 from understudies.students.lora.base_model import LoraBase, find_base
 from understudies.students.lora.engines import create_engine
@@ -27,15 +30,15 @@ from understudies.students.lora.gguf_adapter import GGUF_FILE, to_gguf
 from understudies.students.lora.prompt import answer_text, to_turns
 from understudies.students.lora.settings import LoraServingSettings
 from understudies.students.lora.student import LoraManifest, LoraStudent
+from understudies.students.verifier import Verifier
 from understudies.trainer.calibration import calibrate
 from understudies.trainer.lora.job import BEST_FOLDER, Finished, Progress, TextExample, TrainingJob
 from understudies.trainer.lora.parity import Parity, compare_answers
 from understudies.trainer.lora.run import TrainingFailed, run_job, write_job
-from understudies.trainer.lora.settings import LoraTrainingSettings
 from understudies.trainer.lora.throughput import Throughput, measure_throughput
 from understudies.trainer.settings import TrainerSettings
 from understudies.trainer.trainers import NotApplicable, TrainedStudent, TrainingData
-from understudies.trainer.validation import held_out_examples, judge_student
+from understudies.trainer.validation import ValidationCall, held_out_examples, judge_student
 
 _MODULES: Final = ("torch", "transformers", "peft", "safetensors", "gguf", "xllamacpp")
 _ROOM: Final = 2
@@ -60,7 +63,7 @@ def train_lora(data: TrainingData, settings: TrainerSettings) -> TrainedStudent 
     held_out = [one for one in held_out_examples(data.dataset.in_split("validation")) if to_text(one) is not None]
     try:
         base = find_base(settings.lora.base)
-        return _Training(data, settings.lora, base, train, held_out).run()
+        return _Training(data, settings, base, train, held_out).run()
     except (ArtifactError, ConfigurationError, TrainingFailed, StudentError, JudgeUnavailableError) as error:
         return NotApplicable(str(error))
     except OSError as error:
@@ -79,21 +82,22 @@ class _Training:
     def __init__(
         self,
         data: TrainingData,
-        settings: LoraTrainingSettings,
+        settings: TrainerSettings,
         base: LoraBase,
         train: list[TextExample],
         held_out: list[Example],
     ) -> None:
         self._data = data
-        self._settings = settings
+        self._settings = settings.lora
+        self._uses_encoder = settings.encoder is not False
         self._base = base
         # What it serves with is named, and the base found, before hours are spent on training.
-        self._engine = create_engine(LoraServingSettings(base=settings.base, answer_timeout_s=600.0))
+        self._engine = create_engine(LoraServingSettings(base=settings.lora.base, answer_timeout_s=600.0))
         self._base_digest = self._engine.base_digest(base)
         self._train = train
         self._held_out = held_out
         self._judging_usd = Decimal(0)
-        self._sample = held_out[:: max(1, -(-len(held_out) // settings.validation_examples))]
+        self._sample = held_out[:: max(1, -(-len(held_out) // settings.lora.validation_examples))]
 
     def run(self) -> TrainedStudent:
         """Return the trained student; raises TrainingFailed, ArtifactError or StudentError with the reason."""
@@ -148,13 +152,16 @@ class _Training:
             engine=self._engine.kind,
         )
         student = LoraStudent(manifest, files, self._engine)
-        result = calibrate(judge_student(student, self._held_out, self._data.judge, self._data.unreported))
+        judged = judge_student(student, self._held_out, self._data.judge, self._data.unreported)
+        verifier = self._fit_verifier()
+        checks = None if verifier is None else asyncio.run(_check(verifier, self._held_out, judged))
+        result = calibrate(judged, checks)
         throughput = self._measured_throughput(student)
         if throughput is not None and self._settings.serving_usd_per_hour is not None:
             price = throughput.usd_per_million_tokens(self._settings.serving_usd_per_hour)
             manifest = manifest.model_copy(update={"usd_per_million_tokens": price})
             student = LoraStudent(manifest, files, self._engine)
-        student = student.with_calibration(result.calibration)
+        student = student.with_calibration(result.calibration, verifier if result.calibration.needs_verifier else None)
         parity = asyncio.run(self._compare(student, finished.answers))
         if parity.is_broken:
             raise TrainingFailed(f"the adapter is not served as it was trained: {parity}")
@@ -174,6 +181,27 @@ class _Training:
             metrics=metrics,
             answer_cost_usd=self._answer_cost(student, throughput),
         )
+
+    def _fit_verifier(self) -> Verifier | None:
+        """Fit an extractor on the training split to check answers with; None where none suits the task or its judge."""
+        if is_slow(self._data.judge):
+            return None
+        self._data.report("lora, fitting its verifier")
+        for encoder in (True, False) if self._uses_encoder else (False,):
+            try:
+                return Verifier(self._fit_extractor(encoder=encoder), self._data.judge)
+            except NotExtractable as error:
+                _log.info("%s, lora: no verifier: %s", self._data.dataset.task, error)
+            except SERVICE_ERRORS:
+                raise
+            except Exception:  # noqa: BLE001 - the adapter took hours, and is a student without a verifier, too
+                _log.exception("%s, lora: failed to fit a verifier", self._data.dataset.task)
+        return None
+
+    def _fit_extractor(self, *, encoder: bool) -> ExtractorStudent:
+        data = self._data
+        train = data.dataset.in_split("train")
+        return ExtractorStudent.fit(train, data.judge, seed=data.seed, system=data.system, encoder=encoder)
 
     def _answer_cost(self, student: LoraStudent, throughput: Throughput | None) -> Decimal:
         """Return the price of an answer: by the measured throughput if there is one, else as declared."""
@@ -202,3 +230,13 @@ class _Training:
             "base_digest": self._base_digest,
             "base_revision": self._base.revision,
         }
+
+
+async def _check(
+    verifier: Verifier, examples: Sequence[Example], judged: Sequence[ValidationCall]
+) -> list[Check | None]:
+    """Return what the verifier says of each answer; None where either has none."""
+    return [
+        None if one.message is None else verifier.check(await verifier.answer(example.request), one.message)
+        for example, one in zip(examples, judged, strict=True)
+    ]

@@ -79,7 +79,9 @@ async def open_trial(
     head = await _head_confidences(student, dataset, shape.system)
     # The teacher serves where the student fails: such a call counts, and no threshold covers it.
     failed = sum(answer is None for _, answer in answered)
-    candidates = candidate_thresholds([*(answer.confidence for _, answer in tail), *[0.0] * failed])
+    # Where all are of the head, its own gate decides; those of the tail have thresholds for what is yet to come.
+    confidences = [answer.confidence for _, answer in tail or answered if answer is not None]
+    candidates = candidate_thresholds([*confidences, *[0.0] * failed])
     if not candidates:
         raise ArtifactError(
             f"student {promotion.student!r} has positive confidence on none of the {len(held_out)} held-out calls"
@@ -96,7 +98,7 @@ async def open_trial(
         )
         if judgement is not None
     ]
-    if not judged:
+    if tail and not judged:
         raise RetryLater(f"the judge {judge.name} gave no verdict on any of the {len(tail)} held-out answers")
     validation = [held for held in judged if held.example.split == "validation"]
     trial = Trial(
@@ -227,7 +229,7 @@ def _expected_coverage(
             tail_calls += example.calls
     for name, calls in head_calls.items():
         coverage.add_head_call(name, head[name], calls)
-    calls_per_answer = tail_calls / (len(judged) + failed)
+    calls_per_answer = tail_calls / max(1, len(judged) + failed)
     for held in judged:
         coverage.add_tail_call(held.answer.confidence, answer_key(held.answer.message), calls_per_answer)
     coverage.calls += calls_per_answer * failed

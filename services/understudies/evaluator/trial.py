@@ -305,7 +305,8 @@ class Trial(SavedState):
             until = self._next_look_at - DAY
             self._discard_unjudged_day(until)
             self.place_bets(until)
-            if self.input_gate.has_span(self._min_span):
+            # Where only inputs of the head came, their gate decides alone.
+            if self.input_gate.is_empty or self.input_gate.has_span(self._min_span):
                 self.input_gate.gate.mark()
                 if self.call_gate.has_span(until, self._min_span):
                     self.call_gate.mark(until)

@@ -1,5 +1,6 @@
 """Opening a trial: thresholds before labels, then the evidence that is held out."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,17 @@ from understudies.datasets.dataset import Dataset, Example, write_dataset
 from understudies.datasets.errors import ArtifactError
 from understudies.datasets.inputs import Input, identify_input
 from understudies.datasets.object_store import ObjectStore
+from understudies.evaluator.evidence.pending_evidence import Observation
 from understudies.evaluator.open_trial import open_trial
 from understudies.evaluator.trial import Trial
+from understudies.evaluator.trial_result import UNREACHABLE_THRESHOLD
 from understudies.events import Verdict
+from understudies.judges.registry import parse_judge
 from understudies.runtime.rules.task import TaskRules
 from understudies.stats.coverage import CANDIDATE_COVERAGES, coverage_thresholds
 from understudies.stats.fallback import fallback_weights, sequence_weights
 from understudies.students.base import request_text
+from understudies.students.head_inputs import HeadInputs, add_head, input_name
 
 
 @pytest.fixture
@@ -121,6 +126,27 @@ async def test_a_student_that_is_never_sure_cannot_be_tried(bench: EvaluatorHarn
     bench.students.students[ARTIFACT] = ScriptedStudent(lambda text: ("refund", 0.0))
     with pytest.raises(ArtifactError, match=r"has positive confidence on none of the \d+ held-out calls"):
         await opened(bench)
+
+
+async def test_where_every_input_is_asked_often_the_head_is_proven_and_served(bench: EvaluatorHarness) -> None:
+    """As in a log that is imported, in which each question came many times before a student was thought of."""
+    often = Dataset(TASK, tuple(one.model_copy(update={"calls": 6}) for one in dataset().examples))
+    head = HeadInputs.find(often.examples, parse_judge("label"))
+    bench.students.students[ARTIFACT] = add_head(ScriptedStudent(), head)
+    trial, verdicts = await opened(bench, often)
+    assert verdicts == [], "repeats are judged as they come"
+    assert trial.expected_coverage.calls == 6 * len(often.examples)
+    first = max(one.at for one in often.examples) + timedelta(minutes=1)
+    for number in range(400):
+        example = often.examples[number % len(often.examples)]
+        name = input_name(example.request)
+        at = first + timedelta(days=1.5) * number / 400
+        seen = Observation(1.0, 1.0, at, answer=example.answer.text, head=name)
+        trial.add(identify_input(example.request, example.fingerprint), seen, example.request)
+    found = trial.look(first + timedelta(days=2.1))
+    assert found is not None
+    assert (found.outcome, found.threshold) == ("promote", UNREACHABLE_THRESHOLD)
+    assert found.head_threshold is not None
 
 
 async def test_a_dataset_without_held_out_calls_is_named(bench: EvaluatorHarness) -> None:

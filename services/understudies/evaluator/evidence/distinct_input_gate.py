@@ -93,6 +93,11 @@ class DistinctInputGate(SavedState):
             self._first = min(self._first or observation.at, observation.at)
             self._last = max(self._last or observation.at, observation.at)
 
+    @property
+    def is_empty(self) -> bool:
+        """Return whether no verdict was bet yet."""
+        return self._first is None
+
     def has_span(self, minimum: timedelta) -> bool:
         """Return whether the evidence spans at least that time."""
         return self._first is not None and self._last is not None and self._last - self._first >= minimum

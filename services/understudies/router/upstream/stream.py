@@ -101,6 +101,7 @@ class UpstreamStream:
                 latency_ms=latency_ms,
                 cost_usd=metered.cost_usd,
                 unproductive_attempts=self._request.unproductive_attempts,
+                earlier_cost_usd=self._request.earlier_cost_usd,
             )
         return TeacherAnswer(
             answered.response,
@@ -115,6 +116,7 @@ class UpstreamStream:
             client_disconnected=client_disconnected,
             fallback=self.fallback,
             unproductive_attempts=self._request.unproductive_attempts,
+            earlier_cost_usd=self._request.earlier_cost_usd,
         )
 
     def body(self) -> bytes:

@@ -160,7 +160,7 @@ class CallLifecycle:
     ) -> None:
         """End with the streamed answer, and record it; an `interruption` kept the client from receiving the rest."""
         if isinstance(answer, TeacherError):
-            self.fail(answer)
+            self._fail("failed" if interruption is None else "abandoned", answer, self._cost_of(answer))
         else:
             self.answer_from_teacher(answer)
         assert self.outcome is not None

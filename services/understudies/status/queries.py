@@ -53,7 +53,9 @@ SELECT task, at, student, 'drift: ' || tier, '', ifNull(agreement_after, -1), au
 FROM drift FINAL WHERE {task:String} IN ('', task)
 """
 _LAST_EVENTS: Final = f"SELECT * FROM ({_EVENTS}) ORDER BY at DESC, id DESC LIMIT 1 BY task"
-_STORY: Final = f"SELECT * FROM ({_EVENTS}) ORDER BY at, id LIMIT {{most:UInt32}}"
+_STORY: Final = f"""
+SELECT * FROM (SELECT * FROM ({_EVENTS}) ORDER BY at DESC, id DESC LIMIT {{most:UInt32}}) ORDER BY at, id
+"""
 _FIRST_CALL: Final = """
 SELECT at, model, origin = 'imported' AS was_imported,
     (SELECT sum(imported) FROM invocation_hours FINAL WHERE task = {task:String}) AS imported

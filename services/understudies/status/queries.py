@@ -18,9 +18,10 @@ WHERE hour >= {since:DateTime64(6, 'UTC')}{of_task}
 GROUP BY task HAVING calls > 0
 """
 _OF_TASK: Final = " AND task = {task:String}"
+# What the teacher writes for a task (synthetic) has a daily budget of its own.
 _SPENDING_SINCE: Final = """
 SELECT task, tenant, sum(cost_usd) AS cost FROM invocations FINAL
-WHERE at >= {since:DateTime64(6, 'UTC')} AND origin != 'imported' GROUP BY task, tenant
+WHERE at >= {since:DateTime64(6, 'UTC')} AND origin NOT IN ('imported', 'synthetic') GROUP BY task, tenant
 """
 # The later of two events that are stored twice is the same event, so FINAL is not needed.
 _LAST_ANSWERS: Final = """

@@ -66,6 +66,8 @@ async def test_what_is_spent_today_is_told_by_task_and_tenant_with_its_audits(st
         make_invocation("b", cost_usd=usd("0.5"), at=START - timedelta(days=1)),
         make_invocation("c", cost_usd=usd("0.02"), origin="audit"),
         make_invocation("d", cost_usd=usd("0.04"), tenant="acme"),
+        make_invocation("e", cost_usd=usd("0.4"), origin="synthetic"),
+        make_invocation("f", cost_usd=usd("0.4"), origin="imported"),
     ]
     await insert(store, "invocations", *calls)
     assert await fetch_spending_today(store, START) == {

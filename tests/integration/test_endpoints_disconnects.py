@@ -60,6 +60,24 @@ async def test_in_the_middle_of_a_stream(build: BuildHarness, api: Api) -> None:
     await nothing_held(house, event.cost_usd)
 
 
+async def test_before_the_answer_in_a_stream_begins(build: BuildHarness) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: in the queue\n\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        house = await build(teachers={"main": {"base_url": url}})
+        caller = await call(house, "chat", stream=True)
+        assert await caller.reader.readuntil(b"in the queue")
+        await caller.disconnect()
+        event = await house.event()
+    assert (event.hung_up, event.served_by, event.streamed) == (True, "none", True)
+    assert (event.cost_usd > 0, event.usage_estimated) == (True, True)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_while_the_student_thinks(build: BuildHarness, stream: bool) -> None:
     house = await build(by_endpoint=True, rules=TENANT_BUDGET, online=MemoryOnlineState(), student_timeout_s=30)

@@ -91,6 +91,32 @@ async def test_what_it_reports_to_have_cost_is_booked(build: BuildHarness) -> No
     assert (event.response, event.cost_usd) == (None, usd("0.5"))
 
 
+@BOTH
+async def test_what_each_of_several_attempts_reports_to_have_cost_is_booked(build: BuildHarness, stream: bool) -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 5}
+    died = {"model": "m", "choices": [{**FAILED_CHOICE, "error": DIED}], "usage": usage}
+    good = {"model": "m", "choices": [{"message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}]}
+    replies = [died] * 5 + [{**good, "usage": usage}]
+    async with scripted_upstream(lambda _: json_reply(replies.pop(0))) as url:
+        retries = {"max": 2, "base_s": 0.001}
+        main, spare = ({"base_url": url, "price_usd": price, "retries": retries} for price in ("0.5", "0.01"))
+        house = await build(teachers={"main": {**main, "fallback": ["spare"]}, "spare": {**spare, "auth": "none"}})
+        assert b'"ok"' in (await house.ask("chat", stream=stream)).body
+    event = await house.event()
+    assert (replies, event.error, event.cost_usd) == ([], None, usd("1.53"))
+
+
+async def test_attempts_that_all_fail_cost_what_each_reports(build: BuildHarness) -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 5}
+    died = {"model": "m", "choices": [{**FAILED_CHOICE, "error": DIED}], "usage": usage}
+    async with scripted_upstream(lambda _: json_reply(died)) as url:
+        retries = {"max": 2, "base_s": 0.001}
+        main, spare = ({"base_url": url, "price_usd": price, "retries": retries} for price in ("0.5", "0.01"))
+        house = await build(teachers={"main": {**main, "fallback": ["spare"]}, "spare": {**spare, "auth": "none"}})
+        await house.ask("chat")
+    assert (await house.event()).cost_usd == usd("1.53")
+
+
 async def test_an_error_that_stands_for_a_moment_is_asked_again(build: BuildHarness) -> None:
     replies = [{"error": {"message": "slow down", "code": 429}}, {"error": {"message": "broken", "code": 500}}]
     good = {"model": "m", "choices": [{"message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}]}

@@ -338,5 +338,5 @@ async def test_hanging_up_before_the_answer_began_is_an_error_that_costs_the_pro
         await stream.close()
         with pytest.raises(TeacherError) as raised:
             stream.answer(client_disconnected=True)
-    assert (raised.value.status, raised.value.code) == (499, "caller_hung_up")
+    assert (raised.value.status, raised.value.code) == (499, "hung_up")
     assert raised.value.cost_usd == round(len(teacher.raws[0]) / 4)

@@ -178,8 +178,9 @@ class _ShorterPrompt:
             return
         tokens = int(call.usage.prompt_tokens * self._fixed / len(call.prompt))
         fewer = call.usage.prompt_tokens - tokens // 2
-        cached = min(call.usage.cached_tokens, fewer)
-        usage = call.usage.model_copy(update={"prompt_tokens": fewer, "cached_tokens": cached})
+        # A cache holds the beginning of a prompt, so what is left out was read from it too.
+        cached = call.usage.cached_tokens - min(call.usage.cached_tokens, tokens) // 2
+        usage = call.usage.model_copy(update={"prompt_tokens": fewer, "cached_tokens": min(cached, fewer)})
         self._cost += self._prices.cost(call.model, usage) or Decimal(0)
         self._fixed_tokens += tokens
         self._calls += 1

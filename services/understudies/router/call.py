@@ -58,7 +58,8 @@ class TeacherAnswer:
     `teacher` names the upstream that answered. `estimated` marks usage that was estimated because the teacher did not
     report it, for example because the caller disconnected early; `client_disconnected` marks that case. `fallback`
     marks the answer of another model in place of the one that failed. `unproductive_attempts` counts earlier attempts
-    that were accepted but gave no answer, and are likely to be charged for; `cost_usd` does not include them.
+    that were accepted but gave no answer, and are likely to be charged for; `earlier_cost_usd` is what earlier attempts
+    reported to have cost. `cost_usd` includes neither.
     """
 
     response: Response
@@ -74,6 +75,7 @@ class TeacherAnswer:
     client_disconnected: bool = False
     fallback: bool = False
     unproductive_attempts: int = 0
+    earlier_cost_usd: Decimal = ZERO_USD
 
 
 class TeacherError(Exception):
@@ -81,8 +83,9 @@ class TeacherError(Exception):
 
     `status` and `headers` are for the caller, and `raw` is the teacher's own error body if it sent one; otherwise the
     caller gets `message` and `code` in the error format of its API. `cost_usd` is the cost incurred all the same,
-    without the `unproductive_attempts`: attempts that were accepted but gave no answer, and are likely to be charged
-    for. One that is not `billable` costs nothing else, although its status is one of success.
+    without the `unproductive_attempts`, which were accepted but gave no answer, and are likely to be charged for, and
+    without `earlier_cost_usd`, which earlier attempts reported to have cost. One that is not `billable` costs nothing
+    else, although its status is one of success.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class TeacherError(Exception):
         latency_ms: float = 0.0,
         cost_usd: Decimal | None = None,
         unproductive_attempts: int = 0,
+        earlier_cost_usd: Decimal = ZERO_USD,
         billable: bool = True,
     ) -> None:
         super().__init__(f"teacher answered {status}: {message}")
@@ -107,6 +111,7 @@ class TeacherError(Exception):
         self.latency_ms = latency_ms
         self.cost_usd = usd(0) if cost_usd is None else cost_usd
         self.unproductive_attempts = unproductive_attempts
+        self.earlier_cost_usd = earlier_cost_usd
         self.billable = billable
 
 

@@ -18,9 +18,10 @@ WHERE hour >= {since:DateTime64(6, 'UTC')}{of_task}
 GROUP BY task HAVING calls > 0
 """
 _OF_TASK: Final = " AND task = {task:String}"
+# What the teacher writes for a task (synthetic) has a daily budget of its own.
 _SPENDING_SINCE: Final = """
 SELECT task, tenant, sum(cost_usd) AS cost FROM invocations FINAL
-WHERE at >= {since:DateTime64(6, 'UTC')} AND origin != 'imported' GROUP BY task, tenant
+WHERE at >= {since:DateTime64(6, 'UTC')} AND origin NOT IN ('imported', 'synthetic') GROUP BY task, tenant
 """
 # The later of two events that are stored twice is the same event, so FINAL is not needed.
 _LAST_ANSWERS: Final = """
@@ -53,7 +54,9 @@ SELECT task, at, student, 'drift: ' || tier, '', ifNull(agreement_after, -1), au
 FROM drift FINAL WHERE {task:String} IN ('', task)
 """
 _LAST_EVENTS: Final = f"SELECT * FROM ({_EVENTS}) ORDER BY at DESC, id DESC LIMIT 1 BY task"
-_STORY: Final = f"SELECT * FROM ({_EVENTS}) ORDER BY at, id LIMIT {{most:UInt32}}"
+_STORY: Final = f"""
+SELECT * FROM (SELECT * FROM ({_EVENTS}) ORDER BY at DESC, id DESC LIMIT {{most:UInt32}}) ORDER BY at, id
+"""
 _FIRST_CALL: Final = """
 SELECT at, model, origin = 'imported' AS was_imported,
     (SELECT sum(imported) FROM invocation_hours FINAL WHERE task = {task:String}) AS imported

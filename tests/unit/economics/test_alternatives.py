@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from understudies.economics.alternatives import Alternative, PricedCall, find_alternatives
+from understudies.economics.prices import call_cost
 from understudies.events import Usage, UsageDetails
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
@@ -67,6 +68,18 @@ def test_half_of_the_fixed_text_is_priced() -> None:
     assert found is not None
     assert Decimal("0.4") < found.share < Decimal("0.5")
     assert named(find(calls(60, n=1)), "a shorter prompt") is None, "nothing repeats in a single call"
+
+
+def test_what_is_left_out_of_a_cached_prompt_saves_at_the_price_of_the_cache() -> None:
+    cached = [
+        PricedCall(one.at, one.model, one.usage.model_copy(update={"cached_tokens": 3880}), one.prompt)
+        for one in calls(1)
+    ]
+    found = named(find(cached), "a shorter prompt")
+    assert found is not None
+    left = call_cost("gpt-5", Usage(prompt_tokens=2053, completion_tokens=10, cached_tokens=1940))
+    assert left is not None
+    assert found.cost_usd - found.saved_usd == 20 * left
 
 
 def test_the_batch_tier_is_half_the_price_where_the_list_has_one() -> None:

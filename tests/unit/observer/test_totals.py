@@ -127,6 +127,22 @@ async def test_a_threshold_that_changes_counts_all_days_anew_and_may_come_back(s
     assert await count_sure(store, trained, raised, lowered) == (2, 3)
 
 
+async def test_a_threshold_that_comes_back_counts_what_came_meanwhile(store: Store) -> None:
+    await insert(store, "verdicts", make_verdict(1))
+    trained = make_promotion("trained", threshold=0.4)
+    await insert(store, "promotions", trained)
+    await refresh_totals(store)
+    raised = make_promotion("promoted", minutes=5, threshold=0.8)
+    await insert(store, "promotions", raised)
+    await insert(store, "verdicts", make_verdict(2))
+    await refresh_totals(store)
+    assert await count_sure(store, trained, raised) == (2, 2)
+    lowered = make_promotion("promoted", minutes=6, threshold=0.4)
+    await insert(store, "promotions", lowered)
+    await refresh_totals(store)
+    assert await count_sure(store, trained, raised, lowered) == (2, 2)
+
+
 async def test_a_tenants_verdicts_count_once_and_by_the_threshold_in_force(store: Store) -> None:
     mine, other = make_invocation("a", tenant="acme"), make_invocation("b")
     await insert(store, "invocations", mine, other)
@@ -148,6 +164,26 @@ async def test_a_tenants_verdicts_count_once_and_by_the_threshold_in_force(store
     await insert(store, "verdicts", right)
     await refresh_totals(store)
     assert await count(trained, raised) == (1, 1)
+
+
+async def test_a_tenants_days_without_a_sure_verdict_count_at_a_lower_threshold(store: Store) -> None:
+    mine, other = make_invocation("a", tenant="acme"), make_invocation("b")
+    later = make_invocation("c", tenant="acme", at=START + timedelta(days=1))
+    await insert(store, "invocations", mine, other, later)
+    unsure = make_verdict(1, invocation=mine.id, confidence=0.5)
+    await insert(store, "verdicts", unsure, make_verdict(60 * 24 + 1, invocation=later.id))
+    promotions = [make_promotion("promoted", minutes=5, threshold=0.8)]
+    days = [DAY, DAY + timedelta(days=1)]
+
+    async def count() -> list[int]:
+        await insert(store, "promotions", promotions[-1])
+        await refresh_totals(store)
+        found = await fetch_agreement(store, "triage", promotions, days, "acme")
+        return [found[day].compared for day in days]
+
+    assert await count() == [0, 1]
+    promotions.append(make_promotion("promoted", minutes=6, threshold=0.4))
+    assert await count() == [1, 2]
 
 
 async def test_where_one_tenant_calls_its_verdicts_are_counted_once_another_comes(store: Store) -> None:

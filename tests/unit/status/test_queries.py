@@ -8,11 +8,13 @@ import pytest
 from tests.support.sample_events import START, event_ids, make_invocation, make_promotion
 from tests.support.stores import open_migrated_store
 
+from understudies.console.reads.students import MAX_EVENTS, fetch_drift, fetch_promotions
 from understudies.economics.prices import call_cost
 from understudies.events import Drift, Event, GateDecision, Route, Steering, Usage, encode, steer, usd
 from understudies.observer.totals import refresh_totals
 from understudies.runtime.store import Store
 from understudies.status.queries import (
+    MAX_STORY_EVENTS,
     describe_price_source,
     fetch_calls_since,
     fetch_last_decisions,
@@ -64,6 +66,8 @@ async def test_what_is_spent_today_is_told_by_task_and_tenant_with_its_audits(st
         make_invocation("b", cost_usd=usd("0.5"), at=START - timedelta(days=1)),
         make_invocation("c", cost_usd=usd("0.02"), origin="audit"),
         make_invocation("d", cost_usd=usd("0.04"), tenant="acme"),
+        make_invocation("e", cost_usd=usd("0.4"), origin="synthetic"),
+        make_invocation("f", cost_usd=usd("0.4"), origin="imported"),
     ]
     await insert(store, "invocations", *calls)
     assert await fetch_spending_today(store, START) == {
@@ -165,3 +169,15 @@ async def test_the_decision_of_a_person_is_told_with_who_and_why(store: Store) -
     assert told == [("by hand: demote", "triage@1", "ada: because"), ("by hand: mark critical", "", "ada: because")]
     last = (await fetch_last_decisions(store))["triage"]
     assert (last.what, last.student, last.reason) == ("by hand: mark critical", "", "ada: because")
+
+
+async def test_of_a_long_story_the_latest_events_are_told(store: Store) -> None:
+    stages = [make_promotion("promoted", minutes=minute) for minute in range(MAX_STORY_EVENTS + 1)]
+    await insert(store, "promotions", *stages)
+    assert [event.at for event in await fetch_story(store, "triage")] == [event.at for event in stages[1:]]
+    await insert(store, "drift", *[drift(minutes=minute) for minute in range(MAX_EVENTS + 1)])
+    assert [event.id for event in await fetch_promotions(store, "triage")] == [
+        event.id for event in stages[-MAX_EVENTS:]
+    ]
+    alarms = await fetch_drift(store, "triage")
+    assert (alarms[0].at, alarms[-1].at) == (START + timedelta(minutes=1), START + timedelta(minutes=MAX_EVENTS))

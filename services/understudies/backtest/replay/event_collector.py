@@ -59,11 +59,6 @@ class PlayedCall:
     _answer: bytes | None
 
     @property
-    def has_answer(self) -> bool:
-        """Return whether a student's answer is known, without reading it."""
-        return self._answer is not None
-
-    @property
     def answer(self) -> Message | None:
         """The student's answer, if it served the call."""
         return None if self._answer is None else _read_answer(self._answer)

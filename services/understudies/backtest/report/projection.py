@@ -45,7 +45,10 @@ def project_savings(saved: Decimal, span: timedelta) -> SavingsProjection | None
 
 
 def last_fifth_span(moments: Sequence[datetime]) -> timedelta:
-    """Return the time that the last fifth of the calls took, given all their times in order."""
+    """Return the time in which the last fifth of the calls came, given all their times in order.
+
+    It begins with the call before them: of daily batches, two take two days, not the one between them.
+    """
     if not moments:
         return timedelta(0)
-    return moments[-1] - moments[min(-(-len(moments) * 4 // 5), len(moments) - 1)]
+    return moments[-1] - moments[max(-(-len(moments) * 4 // 5) - 1, 0)]

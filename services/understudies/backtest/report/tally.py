@@ -34,7 +34,7 @@ class DayTally:
 
 @dataclass(frozen=True, slots=True)
 class TaskTally:
-    """What became of a task's calls; `served` counts the calls by the student that served them and its agreement."""
+    """What became of a task's calls; `served` counts the judged ones by the student that served them, and agreement."""
 
     summary: FiguresSummary
     days: Sequence[DayTally]
@@ -141,8 +141,8 @@ class _TaskCounter:
         day.audited += audited
         day.cost_before += call.price
         day.cost_after += fate.cost
-        if fate.served and event.has_answer:
-            self._served[event.student or "", fate.agreed is True] += 1
+        if fate.agreed is not None:
+            self._served[event.student or "", fate.agreed] += 1
 
     def finish(self) -> TaskTally:
         return TaskTally(self._figures.summarise(), self._days, self._break_even.earned_after, self._served)

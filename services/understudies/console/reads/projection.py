@@ -12,9 +12,10 @@ from understudies.runtime.store import Store
 SPAN: Final = timedelta(days=7)
 
 _RECENT: Final = """
-SELECT task, min(hours.first_at) AS first_at, sum(hours.served) AS served, sum(hours.student_cost_usd) AS cost
+SELECT task, min(hours.first_at) AS first_at, sumIf(hours.served, hour >= {since:DateTime64(6, 'UTC')}) AS served,
+    sumIf(hours.student_cost_usd, hour >= {since:DateTime64(6, 'UTC')}) AS cost
 FROM invocation_hours AS hours FINAL
-WHERE hour >= {since:DateTime64(6, 'UTC')} AND hour < {until:DateTime64(6, 'UTC')} AND hours.calls + hours.audited > 0
+WHERE hour < {until:DateTime64(6, 'UTC')} AND hours.calls + hours.audited > 0
 GROUP BY task
 """
 
@@ -24,15 +25,14 @@ async def fetch_projection(store: Store, prices: Mapping[str, Decimal], now: dat
 
     `prices` are the teacher's mean prices by task, in US dollars.
     """
-    parameters = {
-        "since": _format_time((now - SPAN).replace(minute=0, second=0, microsecond=0)),
-        "until": _format_time(now),
-    }
+    since = (now - SPAN).replace(minute=0, second=0, microsecond=0)
+    parameters = {"since": _format_time(since), "until": _format_time(now)}
     rows = await store.query(_RECENT, parameters)
     if not any(row["served"] for row in rows):
         return None
     saved = sum((row["served"] * prices.get(row["task"], Decimal(0)) - usd(row["cost"]) for row in rows), Decimal(0))
-    return project_savings(usd(saved), now - min(row["first_at"] for row in rows))
+    # Of a week in which calls came on its last day alone, the other days count too, unless nothing had been called yet.
+    return project_savings(usd(saved), now - max(since, min(row["first_at"] for row in rows)))
 
 
 def _format_time(moment: datetime) -> str:

@@ -19,8 +19,10 @@ from understudies.runtime.store import Store
 from understudies.students.artifact import Manifest, read_manifest
 
 MAX_EVENTS: Final = 2000
+# Of more events than are read, the latest.
 _PROMOTIONS: Final = """
-SELECT * FROM promotions FINAL WHERE task = {task:String} ORDER BY at, id LIMIT {most:UInt32}
+SELECT * FROM (SELECT * FROM promotions FINAL WHERE task = {task:String} ORDER BY at DESC, id DESC LIMIT {most:UInt32})
+ORDER BY at, id
 """
 _VERDICTS: Final = """
 SELECT phase, sum(totals.counted) AS compared, sum(totals.agreed) AS agreed, min(totals.first_at) AS first_at,
@@ -39,8 +41,10 @@ SELECT threshold, coverage, evidence FROM gate_decisions FINAL
 WHERE task = {task:String} AND student = {student:String} ORDER BY at DESC, id DESC LIMIT 1
 """
 _DRIFT: Final = """
-SELECT at, student, tier, drifted, cause, audited, agreement_before, agreement_after FROM drift FINAL
-WHERE task = {task:String} ORDER BY at, id LIMIT {most:UInt32}
+SELECT at, student, tier, drifted, cause, audited, agreement_before, agreement_after FROM (
+    SELECT * FROM drift FINAL WHERE task = {task:String} ORDER BY at DESC, id DESC LIMIT {most:UInt32}
+)
+ORDER BY at, id
 """
 _MAX_DECISIONS: Final = 50
 

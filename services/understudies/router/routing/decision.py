@@ -186,6 +186,7 @@ def revalidate(
     answer: str = "",
     critical: bool = False,
     student_allowed: bool = True,
+    groups: Sequence[str] = (),
 ) -> Decision:
     """Decide again whether to serve a student's answer, by the route in force after it has answered.
 
@@ -204,7 +205,7 @@ def revalidate(
         return replace(decision, reason="not_allowed")
     if current.drifted or not student_allowed:
         return replace(decision, reason="not_allowed")
-    if _is_withheld(current, confidence, head, answer):
+    if any(group in current.withheld.groups for group in groups) or _is_withheld(current, confidence, head, answer):
         # Check this before the threshold: an answer below it may be served as a last resort, a withheld one never.
         return replace(decision, reason="withheld")
     return _apply_threshold(decision, current, confidence, head, answer)

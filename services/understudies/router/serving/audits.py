@@ -182,12 +182,14 @@ class AuditQueue:
         except BudgetExceeded:
             return
         except TeacherError as error:
-            cost = usd(error.cost_usd + self._budget.unproductive_cost(call, error.unproductive_attempts))
+            unproductive = self._budget.unproductive_cost(call, error.unproductive_attempts)
+            cost = usd(error.cost_usd + error.earlier_cost_usd + unproductive)
             self._record(
                 account.from_failure(route, error, student=student, cost_usd=cost, latency_ms=error.latency_ms)
             )
         else:
-            cost = usd(answer.cost_usd + self._budget.unproductive_cost(call, answer.unproductive_attempts))
+            unproductive = self._budget.unproductive_cost(call, answer.unproductive_attempts)
+            cost = usd(answer.cost_usd + answer.earlier_cost_usd + unproductive)
             self._record(
                 account.from_teacher(route, answer, student=student, cost_usd=cost, latency_ms=answer.latency_ms)
             )

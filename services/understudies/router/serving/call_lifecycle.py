@@ -141,10 +141,13 @@ class CallLifecycle:
 
     def answer_from_teacher(self, answer: TeacherAnswer) -> CallResult:
         """Answer with the teacher's answer, at the cost of all the attempts that it took."""
-        self._is_typical = not (answer.unproductive_attempts or answer.client_disconnected)
-        if answer.unproductive_attempts:
+        is_first_attempt = not (answer.unproductive_attempts or answer.earlier_cost_usd)
+        self._is_typical = is_first_attempt and not answer.client_disconnected
+        if not is_first_attempt:
             unproductive = self._budget.unproductive_cost(self.builder.call, answer.unproductive_attempts)
-            answer = replace(answer, cost_usd=usd(answer.cost_usd + unproductive), estimated=True)
+            cost = usd(answer.cost_usd + answer.earlier_cost_usd + unproductive)
+            is_estimated = answer.estimated or answer.unproductive_attempts > 0
+            answer = replace(answer, cost_usd=cost, estimated=is_estimated)
         self._cost = answer.cost_usd
         return self._answer(self._outcomes.teacher_answer(self.builder, self.attempt, answer))
 
@@ -157,7 +160,7 @@ class CallLifecycle:
     ) -> None:
         """End with the streamed answer, and record it; an `interruption` kept the client from receiving the rest."""
         if isinstance(answer, TeacherError):
-            self.fail(answer)
+            self._fail("failed" if interruption is None else "abandoned", answer, self._cost_of(answer))
         else:
             self.answer_from_teacher(answer)
         assert self.outcome is not None
@@ -194,7 +197,8 @@ class CallLifecycle:
         """Return the cost of a teacher's failure: all that is reserved if it took the call but reported no usage."""
         accepted = 200 <= error.status < 300 and error.billable
         reported = self._likely_cost() if accepted and not error.cost_usd else error.cost_usd
-        return usd(reported + self._budget.unproductive_cost(self.builder.call, error.unproductive_attempts))
+        unproductive = self._budget.unproductive_cost(self.builder.call, error.unproductive_attempts)
+        return usd(reported + error.earlier_cost_usd + unproductive)
 
     def _likely_cost(self) -> Decimal:
         """Return the cost of a request without an answer: all that is reserved, because its progress is unknown."""

@@ -69,9 +69,12 @@ class EpisodeAffinity:
             in_force = await self._pin(_store_key(key), initial) or initial
             known = self._find(key) or self._remember(key, in_force)
         elif self._store is not None and known.renewed <= self._timer() - self._ttl_s / 2:
-            # A variant known here is not looked up again, but must not expire for the other replicas.
+            # A variant known here is not looked up again, but must not expire for the other replicas; nor must the
+            # steps that are taken, or students would serve another `steps` of a long episode.
             known.renewed = self._timer()
-            known.variant = await self._pin(_store_key(key), known.variant) or known.variant
+            taken = [self._pin(_store_key(key, step), "") for step in range(known.served)]
+            found, *_ = await asyncio.gather(self._pin(_store_key(key), known.variant), *taken)
+            known.variant = found or known.variant
         return known.variant
 
     def count_served(self, tenant: str, task: str, episode: str) -> int:

@@ -155,9 +155,7 @@ class CallStream:
         except TeacherError as error:
             if stopped is None or hung_up:
                 return error
-            stopped.cost_usd, stopped.latency_ms, stopped.unproductive_attempts = (
-                error.cost_usd,
-                error.latency_ms,
-                error.unproductive_attempts,
-            )
+            stopped.cost_usd, stopped.latency_ms = error.cost_usd, error.latency_ms
+            stopped.unproductive_attempts = error.unproductive_attempts
+            stopped.earlier_cost_usd = error.earlier_cost_usd
             return stopped

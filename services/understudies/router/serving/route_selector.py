@@ -72,7 +72,14 @@ class RouteSelector:
         allowed = route is not None and rules.allows_student(route.student, self._registry.kind(route.artifact))
         critical = critical or call.critical or rules.critical
         return revalidate(
-            decision, route, confidence, head=head, answer=key, critical=critical, student_allowed=allowed
+            decision,
+            route,
+            confidence,
+            head=head,
+            answer=key,
+            critical=critical,
+            student_allowed=allowed,
+            groups=_groups(call, rules) if route is not None and route.withheld.groups else (),
         )
 
     async def _in_episode(self, decision: Decision, call: Call, episode: str, rules: TaskRules) -> Decision:

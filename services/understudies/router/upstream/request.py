@@ -1,6 +1,7 @@
 """A call prepared for sending to the teachers."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -8,7 +9,7 @@ import orjson
 from understudies.dialects.base import Api, Dialect
 from understudies.dialects.openai_chat.request import encode_request
 from understudies.dialects.registry import dialect_of
-from understudies.router.call import Call, TeacherError
+from understudies.router.call import ZERO_USD, Call, TeacherError
 from understudies.router.upstream.failures import parse_json_object
 from understudies.runtime.fast_dataclass import fast_dataclass
 
@@ -19,7 +20,7 @@ class UpstreamRequest:
 
     A call without a body of its own uses the API of the canonical request. Its query is sent only to its own teacher
     and others of the same origin. `unproductive_attempts` counts the attempts so far that a teacher accepted but did
-    not answer.
+    not answer, and `earlier_cost_usd` is what failed attempts so far reported to have cost.
     """
 
     call: Call
@@ -29,6 +30,7 @@ class UpstreamRequest:
     fresh: bool = False
     fallback: bool = False
     unproductive_attempts: int = 0
+    earlier_cost_usd: Decimal = ZERO_USD
     with_query: bool = True
 
     @property

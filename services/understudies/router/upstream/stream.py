@@ -101,6 +101,7 @@ class UpstreamStream:
                 latency_ms=latency_ms,
                 cost_usd=metered.cost_usd,
                 unproductive_attempts=self._request.unproductive_attempts,
+                earlier_cost_usd=self._request.earlier_cost_usd,
             )
         return TeacherAnswer(
             answered.response,
@@ -115,6 +116,7 @@ class UpstreamStream:
             client_disconnected=client_disconnected,
             fallback=self.fallback,
             unproductive_attempts=self._request.unproductive_attempts,
+            earlier_cost_usd=self._request.earlier_cost_usd,
         )
 
     def body(self) -> bytes:
@@ -179,7 +181,7 @@ class UpstreamStream:
         if self._accumulator.damage is not None:
             return 502, self._accumulator.damage, "teacher_answer_broken"
         if client_disconnected and answered is None:
-            return 499, "the caller disconnected before the answer began", "caller_hung_up"
+            return 499, "the caller disconnected before the answer began", "hung_up"
         return None if client_disconnected or self._accumulator.finished else (502, _TRUNCATED, "teacher_answer_broken")
 
     def _metered_charge(self, model: str, answered: DecodedResponse | None) -> Charge:

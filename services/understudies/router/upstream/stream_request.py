@@ -174,5 +174,6 @@ class StreamRequester:
             if failed.error.raw is None or isinstance(failed.__cause__, AnswerError):
                 raise
             failed.error.unproductive_attempts = request.unproductive_attempts
+            failed.error.earlier_cost_usd = request.earlier_cost_usd
             return BufferedStream(reply.status, failed.error.headers, raw, failed.error)
         return BufferedStream(answer.status, answer.headers, raw, answer)

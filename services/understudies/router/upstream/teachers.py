@@ -149,20 +149,25 @@ class TeacherPool:
                 return await self._with_retries(request, upstream, candidate.model, ask)
             except AttemptFailed as failed:
                 failures.append(failed.error)
-                request = replace(request, unproductive_attempts=failed.error.unproductive_attempts)
+                request = replace(
+                    request,
+                    unproductive_attempts=failed.error.unproductive_attempts,
+                    earlier_cost_usd=failed.error.earlier_cost_usd + failed.error.cost_usd,
+                )
                 if not failed.failover and len(failures) == 1:
                     break
             if self._timer() >= request.deadline:
                 break
         error = _most_informative(failures)
         error.unproductive_attempts = request.unproductive_attempts
+        error.earlier_cost_usd = request.earlier_cost_usd - error.cost_usd
         error.latency_ms = (self._timer() - request.started_at) * 1000
         raise error
 
     async def _with_retries(
         self, request: UpstreamRequest, upstream: Upstream, model: str, ask: _Ask[_Answer]
     ) -> _Answer:
-        """Return one teacher's answer, retrying if necessary; raises AttemptFailed with the unproductive attempts."""
+        """Return one teacher's answer, retrying if necessary; raises AttemptFailed with the earlier attempts' cost."""
         last: AttemptFailed | None = None
         retries = 0
         while True:
@@ -170,6 +175,7 @@ class TeacherPool:
             if permit is None:
                 refused = last or upstream.circuit_open_failure(self._timer())
                 refused.error.unproductive_attempts = request.unproductive_attempts
+                refused.error.earlier_cost_usd = request.earlier_cost_usd - refused.error.cost_usd
                 raise refused
             ok: bool | None = None
             try:
@@ -177,8 +183,13 @@ class TeacherPool:
                 ok = True
             except AttemptFailed as failed:
                 ok = not failed.counts_against_breaker
-                request = replace(request, unproductive_attempts=request.unproductive_attempts + failed.billable)
-                failed.error.unproductive_attempts = request.unproductive_attempts
+                failed.error.earlier_cost_usd = request.earlier_cost_usd
+                failed.error.unproductive_attempts = request.unproductive_attempts + failed.billable
+                request = replace(
+                    request,
+                    unproductive_attempts=failed.error.unproductive_attempts,
+                    earlier_cost_usd=request.earlier_cost_usd + failed.error.cost_usd,
+                )
                 upstream.counts.failed += 1
                 _log_failure(request.call, upstream, failed)
                 wait_s = self._retry_delay(request, upstream, failed, retries)

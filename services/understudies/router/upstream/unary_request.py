@@ -120,6 +120,7 @@ class UnaryRequester:
             metered.estimated,
             fallback=request.fallback,
             unproductive_attempts=request.unproductive_attempts,
+            earlier_cost_usd=request.earlier_cost_usd,
         )
 
 

@@ -49,7 +49,11 @@ def test_less_than_a_day_tells_nothing_of_a_year() -> None:
     assert project_savings(Decimal(1), timedelta(hours=23)) is None
     assert last_fifth_span([]) == timedelta(0)
     assert last_fifth_span([AT]) == timedelta(0)
-    assert last_fifth_span([AT + timedelta(days=day) for day in range(10)]) == timedelta(days=1)
+
+
+def test_a_span_is_as_many_intervals_as_it_has_batches() -> None:
+    assert last_fifth_span([AT + timedelta(days=day) for day in range(10)]) == timedelta(days=2)
+    assert last_fifth_span([AT + timedelta(days=day) for day in range(10) for _ in range(50)]) == timedelta(days=2)
 
 
 def test_a_projection_is_in_the_reports_json() -> None:

@@ -1,5 +1,6 @@
 """One pass over the calls finds what looking at each list of them would."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -27,6 +28,7 @@ from understudies.backtest.report.daily import describe_days
 from understudies.backtest.report.outcomes import CallOutcomes
 from understudies.backtest.report.tally import tally_calls
 from understudies.events import Event, usd
+from understudies.judges.registry import parse_judge
 
 DAY = timedelta(days=1)
 TASKS = (TASK, "other", "quiet")
@@ -187,6 +189,15 @@ async def test_answers_are_counted_by_the_student_that_gave_them() -> None:
         (f"{TASK}@1", True): 2,
         (f"{TASK}@2", True): 1,
     }
+
+
+async def test_an_answer_without_a_verdict_counts_neither_for_nor_against_its_student() -> None:
+    calls = hourly_calls(3)
+    events = [student_invocation(calls[0]), student_invocation(calls[1], "cancel"), student_invocation(calls[2])]
+    found = await make_outcomes(calls, *events)
+    told = tally_calls(replace(found, judges={TASK: parse_judge("llm[tone;spec:0a1b]")})).tasks[TASK]
+    assert (told.summary.totals.served, told.summary.totals.judged) == (3, 2), "nobody can ask the judge about another"
+    assert told.served == {(f"{TASK}@1", True): 2}
 
 
 async def test_a_schedule_is_tallied_as_the_list_of_its_calls() -> None:

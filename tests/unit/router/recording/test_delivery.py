@@ -120,22 +120,25 @@ async def test_what_a_partial_answer_says_is_missing_alone_is_sent_again(tmp_pat
 async def test_what_a_full_bus_took_before_the_end_does_not_stay_on_disk(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bus = FakeBus(RetryLater("full"))
-    asked = asyncio.Event()
+    bus = FakeBus()
+    reachable, asked = asyncio.Event(), asyncio.Event()
 
     async def takes_one_at_a_time(messages: list[Any]) -> None:
+        if not reachable.is_set():
+            raise RetryLater("away")
         if len(bus.taken) == 2:
             asked.set()
             raise RetryLater("full")
         bus.taken.append(name(messages[0]))
         raise NotDelivered("full", list(range(1, len(messages))))
 
+    bus.publish_encoded = takes_one_at_a_time  # type: ignore[method-assign, assignment]
     recorder = InProcessRecorder(bus, spool=AsyncSpool(tmp_path), **AT_ONCE)
     for number in range(5):
         recorder.record(event(number))
     await recorder.start()
     await on_disk(recorder, 5)
-    bus.publish_encoded = takes_one_at_a_time  # type: ignore[method-assign, assignment]
+    reachable.set()
     await asyncio.wait_for(asked.wait(), 20)
     await recorder.stop()
     assert bus.taken == names(0, 1)

@@ -193,6 +193,13 @@ async def test_calls_of_a_withheld_group_never_reach_the_student(
     assert (world.student.asked == 0) is withheld
 
 
+async def test_a_group_withheld_while_the_student_was_asked_is_not_served() -> None:
+    world = World(withholding(), watch=("tenant",))
+    later = withholding(groups=("tenant=acme",)).model_copy(update={"at": withholding().at + timedelta(minutes=1)})
+    world.student.happens = lambda: setattr(world.desk, "table", world.desk.table.apply(later))
+    assert await world.told(tenant="acme") == ("teacher", "withheld")
+
+
 async def test_a_field_that_is_not_watched_any_more_withholds_nothing() -> None:
     world = World(withholding(groups=("tenant=acme",)), watch=())
     assert await world.told(tenant="acme") == ("student", "promoted")

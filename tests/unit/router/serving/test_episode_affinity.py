@@ -218,3 +218,15 @@ async def test_a_pin_known_here_outlives_the_shared_ones(watch: ManualTimer, sha
     shared.gone = True
     watch.now += 40
     assert await began(pins, STUDENT) == TEACHER_VARIANT
+
+
+async def test_steps_are_not_forgotten_while_their_episode_goes_on(watch: ManualTimer, shared: Shared) -> None:
+    one = replica(watch, shared)
+    await began(one, STUDENT)
+    assert [await took(one, str(number)) for number in range(3)] == [True] * 3
+    for _ in range(4):
+        watch.now += 40
+        await began(one, STUDENT)
+    other = replica(watch, shared)
+    await began(other, STUDENT)
+    assert not await took(other, "another")

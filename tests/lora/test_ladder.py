@@ -89,6 +89,8 @@ def test_a_student_whose_answers_an_extractor_finds_too_is_checked_by_one(base_f
     assert isinstance(trained, TrainedStudent)
     metrics: Any = trained.metrics["verifier"]
     assert metrics["confirmed"] == 0.0, "two steps teach it nothing, and noise is not confirmed"
+    is_kept = any(name.startswith("verifier-") for name in trained.files)
+    assert ("verifier" in trained.hyper_parameters) == is_kept
     assert isinstance(trained.student, LoraStudent)
     engine = LlamaCppEngine(LoraServingSettings(base=str(base_folder), slot_tokens=512, engine_threads=1))
     assert LoraStudent.from_files(trained.files, engine).to_files() == trained.files

@@ -37,6 +37,11 @@ class Verifier:
         self._student = student
         self._judge = judge
 
+    @property
+    def uses_encoder(self) -> bool:
+        """Whether it needs the sentence encoder."""
+        return self._student.uses_encoder
+
     async def answer(self, request: Request) -> Answer | None:
         """Return its own answer, some milliseconds of computing; None where it has none."""
         try:

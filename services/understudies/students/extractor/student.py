@@ -96,6 +96,11 @@ class ExtractorStudent:
         """How each field is answered."""
         return self._extractor.plan
 
+    @property
+    def uses_encoder(self) -> bool:
+        """Whether it needs the sentence encoder."""
+        return self._extractor.scores is not None
+
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
         # A few requests are answered faster than a thread starts; more must not block the event loop.
         texts = [input_text(self._system, request) for request in requests]

@@ -21,6 +21,7 @@ from understudies.judges.materials import JudgeUnavailableError
 from understudies.runtime.errors import SERVICE_ERRORS, ConfigurationError
 from understudies.students.base import StudentError, close_student
 from understudies.students.calibration import Check
+from understudies.students.encoder.runtime import ENCODER_LICENCE, ENCODER_NAME
 from understudies.students.extractor.obstacles import NotExtractable
 from understudies.students.extractor.student import ExtractorStudent
 from understudies.students.lora.adapter import CONFIG_FILE, WEIGHTS_FILE, read_adapter
@@ -161,7 +162,8 @@ class _Training:
             price = throughput.usd_per_million_tokens(self._settings.serving_usd_per_hour)
             manifest = manifest.model_copy(update={"usd_per_million_tokens": price})
             student = LoraStudent(manifest, files, self._engine)
-        student = student.with_calibration(result.calibration, verifier if result.calibration.needs_verifier else None)
+        verifier = verifier if result.calibration.needs_verifier else None
+        student = student.with_calibration(result.calibration, verifier)
         parity = asyncio.run(self._compare(student, finished.answers))
         if parity.is_broken:
             raise TrainingFailed(f"the adapter is not served as it was trained: {parity}")
@@ -175,9 +177,9 @@ class _Training:
             student,
             student.to_files(),
             result.validation_calls,
-            self._hyper_parameters(finished),
+            self._hyper_parameters(finished, verifier),
             base_model=self._base.source,
-            licence=self._base.licence,
+            licence=", ".join(filter(None, (self._base.licence, _encoder_licence(verifier)))),
             metrics=metrics,
             answer_cost_usd=self._answer_cost(student, throughput),
         )
@@ -220,7 +222,7 @@ class _Training:
         finally:
             await close_student(student)
 
-    def _hyper_parameters(self, finished: Finished) -> dict[str, JsonValue]:
+    def _hyper_parameters(self, finished: Finished, verifier: Verifier | None) -> dict[str, JsonValue]:
         chosen = {"rank", "alpha_ratio", "epochs", "max_steps", "batch_tokens", "row_tokens", "max_tokens"}
         return {
             **self._settings.model_dump(mode="json", include=chosen),
@@ -229,7 +231,12 @@ class _Training:
             "steps": finished.best_step,
             "base_digest": self._base_digest,
             "base_revision": self._base.revision,
+            **({} if verifier is None else {"verifier": {"kind": "extractor", "encoder": verifier.uses_encoder}}),
         }
+
+
+def _encoder_licence(verifier: Verifier | None) -> str:
+    return f"{ENCODER_NAME} {ENCODER_LICENCE}" if verifier is not None and verifier.uses_encoder else ""
 
 
 async def _check(

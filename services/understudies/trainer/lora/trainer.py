@@ -193,7 +193,8 @@ class _Training:
             try:
                 return Verifier(self._fit_extractor(encoder=encoder), self._data.judge)
             except NotExtractable as error:
-                _log.info("%s, lora: no verifier: %s", self._data.dataset.task, error)
+                kind = "with" if encoder else "without"
+                _log.info("%s, lora: no verifier %s the encoder: %s", self._data.dataset.task, kind, error)
             except SERVICE_ERRORS:
                 raise
             except Exception:  # noqa: BLE001 - the adapter took hours, and is a student without a verifier, too
